@@ -1,0 +1,3 @@
+//! One file per OpenStack resource.
+
+pub mod call;
