@@ -56,6 +56,20 @@ impl Object {
         &self.manifest.policy
     }
 
+    /// The kinds whose collections its references by filter are looked up in.
+    pub(super) fn filtered_kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.accepted
+            .needs
+            .iter()
+            .filter_map(|need| match &need.what {
+                DeclaredWhat::Object {
+                    kind,
+                    reference: Ref::Filter(_),
+                } => Some(*kind),
+                _ => None,
+            })
+    }
+
     /// Does it say the same as another one?
     fn says_the_same(&self, other: &Self) -> bool {
         use secrecy::ExposeSecret;

@@ -32,18 +32,24 @@ struct State {
 impl Lists {
     /// Reads these collections from now on, and no others.
     pub fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
-        self.states.retain(|collection, state| state.in_flight || collections.contains(collection));
+        self.states
+            .retain(|collection, state| state.in_flight || collections.contains(collection));
         for collection in collections {
             self.states
                 .entry(collection.clone())
-                .or_insert_with(|| State { due: Some(now), ..State::default() });
+                .or_insert_with(|| State {
+                    due: Some(now),
+                    ..State::default()
+                });
         }
     }
 
     /// Asks for a look at this time or sooner.
     pub fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
         if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
-            let earliest = state.started_at.map_or(at, |started| after(started, LEAST_GAP).max(at));
+            let earliest = state
+                .started_at
+                .map_or(at, |started| after(started, LEAST_GAP).max(at));
             state.due = Some(state.due.map_or(earliest, |due| due.min(earliest)));
         }
     }
@@ -73,7 +79,9 @@ impl Lists {
         interval: Duration,
         rng: &mut fastrand::Rng,
     ) {
-        let Some(state) = self.states.get_mut(&(scope.clone(), kind)) else { return };
+        let Some(state) = self.states.get_mut(&(scope.clone(), kind)) else {
+            return;
+        };
         state.in_flight = false;
         let pause = if complete {
             state.failures = 0;
@@ -122,7 +130,14 @@ mod tests {
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         assert_eq!(lists.begin(at(1), |_| true).len(), 0);
         lists.want(&scope, "Volume", at(300));
-        lists.end(&scope, "Volume", true, at(400), Duration::from_secs(30), &mut rng);
+        lists.end(
+            &scope,
+            "Volume",
+            true,
+            at(400),
+            Duration::from_secs(30),
+            &mut rng,
+        );
         assert_eq!(lists.next_due(|_| true), Some(at(300)));
         assert!(lists.all_complete());
     }
@@ -137,7 +152,14 @@ mod tests {
         assert_eq!(lists.begin(now, |_| false).len(), 0);
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         lists.want(&scope, "Volume", now);
-        lists.end(&scope, "Volume", false, now, Duration::from_secs(30), &mut rng);
+        lists.end(
+            &scope,
+            "Volume",
+            false,
+            now,
+            Duration::from_secs(30),
+            &mut rng,
+        );
         assert!(lists.next_due(|_| true) >= Some(after(now, Duration::from_millis(500))));
         assert!(!lists.all_complete());
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kinds::Attached;
@@ -39,6 +40,13 @@ pub enum Observed<'a> {
     Found(Seen<'a>),
     /// It is there, is not ours, and the manifest consents to take it over.
     Adoptable(Seen<'a>),
+    /// It was there and no list shows it: it is read by id, at once or at `next`.
+    Lost {
+        /// Its id.
+        id: String,
+        /// When the next read is due; `None` is now.
+        next: Option<Timestamp>,
+    },
     /// It cannot be told, and only a person can.
     Blocked(Blocker),
 }
@@ -90,10 +98,18 @@ pub struct Todo {
 }
 
 /// Decides for one resource.
-pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
+pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
     let plan = match seen {
-        Observed::Unknown(why) => Plan::Wait(why),
-        Observed::Blocked(why) => Plan::Blocked(why),
+        Observed::Unknown(why) => Plan::Wait(why.clone()),
+        Observed::Blocked(why) => Plan::Blocked(why.clone()),
+        Observed::Lost { next: Some(at), .. } if *at > now => Plan::Wait(Waiting::Missing(*at)),
+        // Reading changes nothing, so it is not held up by a suspension.
+        Observed::Lost { .. } => {
+            return Plan::Do(Todo {
+                intent: Intent::Inspect,
+                why: Vec::new(),
+            });
+        }
         Observed::Absent => create(want),
         Observed::Adoptable(_) => Plan::Do(Todo {
             intent: Intent::Adopt,
@@ -101,9 +117,9 @@ pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
         }),
         Observed::Found(seen) => match &seen.found.health {
             Health::Leaving => Plan::Wait(Waiting::Leaving),
-            Health::Moving(state) => moving(want, &seen, state),
-            Health::Stuck { state, fault } => stuck(want, &seen, state, fault.as_deref()),
-            Health::Ready | Health::Off(_) => converge(want, &seen),
+            Health::Moving(state) => moving(want, seen, state),
+            Health::Stuck { state, fault } => stuck(want, seen, state, fault.as_deref()),
+            Health::Ready | Health::Off(_) => converge(want, seen),
         },
     };
     match plan {
@@ -116,6 +132,8 @@ pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
 fn create(want: &Wanted<'_>) -> Plan {
     match first_unmet(want) {
         Some(plan) => plan,
+        // An import is never created, whatever was or was not seen.
+        None if want.spec.is_none() => Plan::Wait(Waiting::External(String::new())),
         None => Plan::Do(Todo {
             intent: Intent::Create,
             why: Vec::new(),
