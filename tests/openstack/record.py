@@ -328,7 +328,7 @@ class Recording:
             'port-in-use': {}, 'image-unknown': {'imageRef': nil}, 'flavor-unknown': {'flavorRef': nil},
             'flavor-disk-too-small': {'flavorRef': '1'}, 'keypair-unknown': {'key_name': 'rec-nobody'},
             'port-unknown': {'networks': [{'port': nil}]}, 'network-unknown': {'networks': [{'uuid': nil}]},
-            'user-data-too-long': {'user_data': 'A' * 65536}, 'user-data-not-base64': {'user_data': '%%%'},
+            'user-data-too-long': {'user_data': 'A' * 65536}, 'user-data-not-base64': {'user_data': 'A'},
             'unknown-field': {'colour': 'red'},
             'volume-unknown': {'block_device_mapping_v2': [
                 {'uuid': body['imageRef'], 'source_type': 'image', 'destination_type': 'local', 'boot_index': 0},
