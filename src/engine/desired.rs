@@ -92,7 +92,7 @@ impl Object {
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     /// Every object that can be worked on.
-    pub objects: BTreeMap<Key, Object>,
+    pub objects: BTreeMap<Key, Arc<Object>>,
     /// Secrets and ConfigMaps.
     pub data: BTreeMap<Key, Data>,
     /// Which objects refer to a key, or to the data of that name.
@@ -319,7 +319,7 @@ impl Draft {
                 files: files.remove(&key).unwrap_or_default(),
                 generation: 1,
             };
-            desired.objects.insert(key, object);
+            desired.objects.insert(key, Arc::new(object));
         }
 
         for cycle in graph::cycles(&desired.objects) {
@@ -463,7 +463,7 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
     for (key, object) in &mut desired.objects {
         if let Some(before) = previous.objects.get(key) {
             let changed = u64::from(!before.says_the_same(object));
-            object.generation = before.generation + changed;
+            Arc::make_mut(object).generation = before.generation + changed;
         }
     }
     let hidden = |key: &Key| desired.held.contains(key) || desired.hiding.is_some();

@@ -16,7 +16,7 @@ type Collection = (Scope, &'static str);
 
 /// The schedule of looks.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub(super) struct Lists {
     states: BTreeMap<Collection, State>,
 }
 
@@ -31,7 +31,7 @@ struct State {
 
 impl Lists {
     /// Reads these collections from now on, and no others.
-    pub fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
+    pub(super) fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
         self.states
             .retain(|collection, state| state.in_flight || collections.contains(collection));
         for collection in collections {
@@ -45,7 +45,7 @@ impl Lists {
     }
 
     /// Asks for a look at this time or sooner.
-    pub fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
+    pub(super) fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
         if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
             let earliest = state
                 .started_at
@@ -55,7 +55,7 @@ impl Lists {
     }
 
     /// The looks that are due, of the scopes that can be looked at; they count as begun.
-    pub fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<Collection> {
+    pub(super) fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<Collection> {
         let mut begun = Vec::new();
         for (collection, state) in &mut self.states {
             if !state.in_flight && state.due.is_some_and(|due| due <= now) && up(&collection.0) {
@@ -70,7 +70,7 @@ impl Lists {
 
     /// A look has ended. The next ordinary one is an interval away, a little less or more, so that
     /// collections do not march in step.
-    pub fn end(
+    pub(super) fn end(
         &mut self,
         scope: &Scope,
         kind: &'static str,
@@ -100,7 +100,7 @@ impl Lists {
     }
 
     /// When the next look is due, among the scopes that can be looked at.
-    pub fn next_due(&self, up: impl Fn(&Scope) -> bool) -> Option<Timestamp> {
+    pub(super) fn next_due(&self, up: impl Fn(&Scope) -> bool) -> Option<Timestamp> {
         self.states
             .iter()
             .filter(|((scope, _), state)| !state.in_flight && up(scope))
@@ -110,7 +110,7 @@ impl Lists {
 
     /// Was every collection read completely at least once?
     #[must_use]
-    pub fn all_complete(&self) -> bool {
+    pub(super) fn all_complete(&self) -> bool {
         self.states.values().all(|state| state.complete)
     }
 }
