@@ -14,7 +14,7 @@ use crate::kinds::erased::{Accepted, AnyKind};
 use crate::kinds::need::{DeclaredWhat, Reading};
 use crate::manifest::problem::{Code, Hides, Problem};
 use crate::manifest::{
-    CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource,
+    CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource, parse,
 };
 
 use super::graph;
@@ -170,24 +170,14 @@ impl Draft {
     /// Reads the specs of the manifests. Problems of parsing are passed on.
     #[must_use]
     pub fn new(manifests: Vec<Manifest>, mut problems: Vec<Problem>) -> Self {
-        let mut first: BTreeMap<Key, Origin> = BTreeMap::new();
+        let mut first: BTreeMap<&Key, &Manifest> = BTreeMap::new();
         let mut twice: BTreeSet<Key> = BTreeSet::new();
         for manifest in &manifests {
-            if let Some(origin) = first.get(&manifest.key) {
+            if let Some(one) = first.get(&manifest.key) {
+                problems.extend(parse::duplicates(one, manifest));
                 twice.insert(manifest.key.clone());
-                let message = format!(
-                    "{} is declared twice, first at {origin}",
-                    manifest.key.short()
-                );
-                let hint = "give one of them another name, or remove it".to_owned();
-                problems.push(manifest.problem(
-                    "/metadata/name",
-                    Code::DuplicateObject,
-                    message,
-                    Some(hint),
-                ));
             } else {
-                first.insert(manifest.key.clone(), manifest.origin.clone());
+                first.insert(&manifest.key, manifest);
             }
         }
         let mut draft = Self {
@@ -287,7 +277,7 @@ impl Draft {
                         .insert(need.pointer, path);
                 }
                 Err(mut problem) => {
-                    problem.hides = Hides::Object(need.key.clone());
+                    problem.hides = Hides::Object;
                     problem.object.get_or_insert_with(|| need.key.clone());
                     problem.origin.get_or_insert(need.origin);
                     desired.problems.push(problem);
@@ -451,8 +441,8 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
                 });
                 continue;
             }
-            (Hides::Object(key), _) | (Hides::Nothing, Some(key)) => key,
-            (Hides::Nothing, None) => continue,
+            (_, Some(key)) => key,
+            (_, None) => continue,
         };
         if !desired.objects.contains_key(key) && !desired.data.contains_key(key) {
             desired.held.insert(key.clone());

@@ -380,8 +380,9 @@ impl Engine {
         };
         self.links.insert(scope.clone(), link);
         self.visible = true;
-        let keys =
-            |(key, object): (&Key, &desired::Object)| (object.scope == scope).then(|| key.clone());
+        let keys = |(key, object): (&Key, &Arc<desired::Object>)| {
+            (object.scope == scope).then(|| key.clone())
+        };
         self.dirty
             .extend(self.desired.objects.iter().filter_map(keys));
         self.dirty.extend(
