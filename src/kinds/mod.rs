@@ -9,6 +9,8 @@ pub mod field;
 pub mod health;
 pub mod marker;
 pub mod need;
+pub mod network;
+pub mod neutron;
 pub mod volume;
 
 use std::fmt::Display;
@@ -29,7 +31,7 @@ use marker::Marker;
 use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
-pub static KINDS: &[&dyn AnyKind] = &[&Of::<volume::Volume>::NEW];
+pub static KINDS: &[&dyn AnyKind] = &[&Of::<network::Network>::NEW, &Of::<volume::Volume>::NEW];
 
 /// The kind of this name.
 #[must_use]
