@@ -13,7 +13,9 @@ use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::need::{Inputs, Material};
 use super::neutron::{self, Standard, StandardStatus, Wanted};
-use super::{Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal};
+use super::{
+    Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
+};
 
 /// A network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -346,9 +348,7 @@ fn write(body: &mut Map<String, Value>, spec: &Spec, field: &str) {
         "mtu" => ("mtu", json!(spec.mtu)),
         "portSecurityEnabled" => ("port_security_enabled", json!(spec.port_security_enabled)),
         "dnsDomain" => ("dns_domain", json!(spec.dns_domain)),
-        "availabilityZoneHints" => {
-            ("availability_zone_hints", json!(spec.availability_zone_hints))
-        }
+        "availabilityZoneHints" => ("availability_zone_hints", json!(spec.availability_zone_hints)),
         _ => return,
     };
     if !value.is_null() {

@@ -1,6 +1,9 @@
 //! What Neutron's resources have in common: its standard attributes, the marker at the end of the
 //! description, tags, and the requests that change them. No kind of its own.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -80,6 +83,26 @@ pub struct Wanted<'a> {
     pub not_tags_any: Option<&'a [String]>,
 }
 
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// Where to, `10.0.0.0/8`.
+    #[schemars(with = "String")]
+    pub destination: IpNet,
+    /// The next router on the way.
+    pub next_hop: IpAddr,
+}
+
+/// A route in Neutron's spelling.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hop {
+    /// Where to.
+    pub destination: IpNet,
+    /// The next router on the way.
+    pub nexthop: IpAddr,
+}
+
 impl Standard {
     /// Identity of a resource whose marker stands in its description.
     #[must_use]
@@ -147,9 +170,8 @@ impl Standard {
         let Wanted { name, description, tags, tags_any, not_tags, not_tags_any } = *wanted;
         let has = |tag: &String| self.tags.contains(tag);
         name.is_none_or(|it| it == self.name())
-            && description.is_none_or(|it| {
-                it == self.text() || Some(it) == self.description.as_deref()
-            })
+            && description
+                .is_none_or(|it| it == self.text() || Some(it) == self.description.as_deref())
             && tags.is_none_or(|them| them.iter().all(has))
             && tags_any.is_none_or(|them| them.iter().any(has))
             && not_tags.is_none_or(|them| !them.iter().all(has))
@@ -285,6 +307,18 @@ pub fn as_set<T: Ord>(list: &mut Option<Vec<T>>) {
 #[must_use]
 pub fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+impl From<&Hop> for Route {
+    fn from(hop: &Hop) -> Self {
+        Self { destination: hop.destination.trunc(), next_hop: hop.nexthop }
+    }
+}
+
+impl From<&Route> for Hop {
+    fn from(route: &Route) -> Self {
+        Self { destination: route.destination, nexthop: route.next_hop }
+    }
 }
 
 #[cfg(test)]
