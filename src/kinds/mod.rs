@@ -11,6 +11,7 @@ pub mod marker;
 pub mod need;
 pub mod network;
 pub mod neutron;
+pub mod port;
 pub mod router;
 pub mod router_interface;
 pub mod subnet;
@@ -37,6 +38,7 @@ use need::{Inputs, Material, Need};
 pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
+    &Of::<port::Port>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
     &Of::<volume::Volume>::NEW,
