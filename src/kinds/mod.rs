@@ -9,6 +9,12 @@ pub mod field;
 pub mod health;
 pub mod marker;
 pub mod need;
+pub mod network;
+pub mod neutron;
+pub mod port;
+pub mod router;
+pub mod router_interface;
+pub mod subnet;
 pub mod volume;
 
 use std::fmt::Display;
@@ -29,7 +35,14 @@ use marker::Marker;
 use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
-pub static KINDS: &[&dyn AnyKind] = &[&Of::<volume::Volume>::NEW];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<network::Network>::NEW,
+    &Of::<subnet::Subnet>::NEW,
+    &Of::<port::Port>::NEW,
+    &Of::<router::Router>::NEW,
+    &Of::<router_interface::RouterInterface>::NEW,
+    &Of::<volume::Volume>::NEW,
+];
 
 /// The kind of this name.
 #[must_use]
