@@ -13,7 +13,9 @@ use crate::kinds;
 use crate::kinds::erased::{Accepted, AnyKind};
 use crate::kinds::need::{DeclaredWhat, Reading};
 use crate::manifest::problem::{Code, Hides, Problem};
-use crate::manifest::{CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource};
+use crate::manifest::{
+    CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource,
+};
 
 use super::graph;
 use super::scope::{Scope, Source};
@@ -58,7 +60,10 @@ impl Object {
     fn says_the_same(&self, other: &Self) -> bool {
         use secrecy::ExposeSecret;
         let texts = |it: &Self| -> Vec<(String, String)> {
-            it.texts.iter().map(|(k, v)| (k.clone(), v.expose_secret().to_owned())).collect()
+            it.texts
+                .iter()
+                .map(|(k, v)| (k.clone(), v.expose_secret().to_owned()))
+                .collect()
         };
         self.accepted == other.accepted
             && self.manifest.content == other.manifest.content
@@ -99,7 +104,12 @@ impl Desired {
     /// The keys of everything that is declared, in order: two readings agree when these do.
     #[must_use]
     pub fn declared(&self) -> BTreeSet<Key> {
-        self.objects.keys().chain(self.data.keys()).chain(&self.held).cloned().collect()
+        self.objects
+            .keys()
+            .chain(self.data.keys())
+            .chain(&self.held)
+            .cloned()
+            .collect()
     }
 }
 
@@ -151,14 +161,26 @@ impl Draft {
         for manifest in &manifests {
             if let Some(origin) = first.get(&manifest.key) {
                 twice.insert(manifest.key.clone());
-                let message = format!("{} is declared twice, first at {origin}", manifest.key.short());
+                let message = format!(
+                    "{} is declared twice, first at {origin}",
+                    manifest.key.short()
+                );
                 let hint = "give one of them another name, or remove it".to_owned();
-                problems.push(manifest.problem("/metadata/name", Code::DuplicateObject, message, Some(hint)));
+                problems.push(manifest.problem(
+                    "/metadata/name",
+                    Code::DuplicateObject,
+                    message,
+                    Some(hint),
+                ));
             } else {
                 first.insert(manifest.key.clone(), manifest.origin.clone());
             }
         }
-        let mut draft = Self { objects: BTreeMap::new(), data: BTreeMap::new(), problems };
+        let mut draft = Self {
+            objects: BTreeMap::new(),
+            data: BTreeMap::new(),
+            problems,
+        };
         for manifest in manifests {
             if !twice.contains(&manifest.key) {
                 draft.take(manifest);
@@ -173,10 +195,16 @@ impl Draft {
             return;
         }
         // The parser knows the names of all kinds, so an unknown one does not get here.
-        let Some(kind) = kinds::find(&manifest.key.kind) else { return };
+        let Some(kind) = kinds::find(&manifest.key.kind) else {
+            return;
+        };
         match kind.accept(&manifest) {
             Ok(accepted) => {
-                let half = Half { kind, accepted, manifest: Arc::new(manifest) };
+                let half = Half {
+                    kind,
+                    accepted,
+                    manifest: Arc::new(manifest),
+                };
                 self.objects.insert(half.manifest.key.clone(), half);
             }
             Err(problems) => self.problems.extend(problems),
@@ -187,17 +215,22 @@ impl Draft {
     #[must_use]
     pub fn files(&self) -> Vec<FileNeed> {
         let needs = self.objects.values().flat_map(|half| {
-            half.accepted.needs.iter().filter_map(|need| match &need.what {
-                DeclaredWhat::File { path, reading } => Some(FileNeed {
-                    key: half.manifest.key.clone(),
-                    manifest: half.manifest.origin.file.clone(),
-                    path: path.clone(),
-                    reading: *reading,
-                    pointer: need.pointer.clone(),
-                    origin: half.manifest.place(&format!("{}{}", half.manifest.base, need.pointer)),
-                }),
-                _ => None,
-            })
+            half.accepted
+                .needs
+                .iter()
+                .filter_map(|need| match &need.what {
+                    DeclaredWhat::File { path, reading } => Some(FileNeed {
+                        key: half.manifest.key.clone(),
+                        manifest: half.manifest.origin.file.clone(),
+                        path: path.clone(),
+                        reading: *reading,
+                        pointer: need.pointer.clone(),
+                        origin: half
+                            .manifest
+                            .place(&format!("{}{}", half.manifest.base, need.pointer)),
+                    }),
+                    _ => None,
+                })
         });
         needs.collect()
     }
@@ -212,8 +245,15 @@ impl Draft {
         default_scope: &Scope,
     ) -> Desired {
         let needs = self.files();
-        let mut desired = Desired { problems: self.problems, ..Desired::default() };
-        desired.data = self.data.into_iter().map(|(key, (data, _))| (key, data)).collect();
+        let mut desired = Desired {
+            problems: self.problems,
+            ..Desired::default()
+        };
+        desired.data = self
+            .data
+            .into_iter()
+            .map(|(key, (data, _))| (key, data))
+            .collect();
 
         let mut texts: BTreeMap<Key, BTreeMap<String, SecretString>> = BTreeMap::new();
         let mut files: BTreeMap<Key, BTreeMap<String, PathBuf>> = BTreeMap::new();
@@ -221,10 +261,16 @@ impl Draft {
         for (need, answer) in needs.into_iter().zip(answers) {
             match answer {
                 Ok(FileAnswer::Text(text)) => {
-                    texts.entry(need.key).or_default().insert(need.pointer, text);
+                    texts
+                        .entry(need.key)
+                        .or_default()
+                        .insert(need.pointer, text);
                 }
                 Ok(FileAnswer::Path(path)) => {
-                    files.entry(need.key).or_default().insert(need.pointer, path);
+                    files
+                        .entry(need.key)
+                        .or_default()
+                        .insert(need.pointer, path);
                 }
                 Err(mut problem) => {
                     problem.hides = Hides::Object(need.key.clone());
@@ -243,7 +289,11 @@ impl Draft {
             }
             let (scope, source) = scopes[&key].clone();
             desired.sources.insert(scope.clone(), source);
-            let named = half.accepted.spec.as_ref().and_then(|spec| half.kind.resource_name(spec));
+            let named = half
+                .accepted
+                .spec
+                .as_ref()
+                .and_then(|spec| half.kind.resource_name(spec));
             let object = Object {
                 name: named.unwrap_or_else(|| key.name.to_string()),
                 refers_to: refers_to(&key, &half.accepted),
@@ -261,7 +311,8 @@ impl Draft {
         for cycle in graph::cycles(&desired.objects) {
             for key in &cycle {
                 if let Some(object) = desired.objects.remove(key) {
-                    let mut path: Vec<String> = cycle.iter().map(|it| it.short().to_string()).collect();
+                    let mut path: Vec<String> =
+                        cycle.iter().map(|it| it.short().to_string()).collect();
                     path.extend(path.first().cloned());
                     desired.problems.push(object.manifest.problem(
                         object.manifest.base,
@@ -276,10 +327,18 @@ impl Draft {
         hold(&mut desired, previous);
         for object in desired.objects.values() {
             for target in &object.refers_to {
-                desired.dependents.entry(target.clone()).or_default().insert(object.key().clone());
+                desired
+                    .dependents
+                    .entry(target.clone())
+                    .or_default()
+                    .insert(object.key().clone());
             }
         }
-        desired.problems.sort_by(|a, b| a.origin.cmp(&b.origin).then_with(|| a.message.cmp(&b.message)));
+        desired.problems.sort_by(|a, b| {
+            a.origin
+                .cmp(&b.origin)
+                .then_with(|| a.message.cmp(&b.message))
+        });
         desired
     }
 }
@@ -296,11 +355,19 @@ fn scopes(
         if half.kind.shape() != Shape::Flat {
             return None;
         }
-        refers_to(key, &half.accepted).iter().find_map(|target| objects.get(target)).map(own)
+        refers_to(key, &half.accepted)
+            .iter()
+            .find_map(|target| objects.get(target))
+            .map(own)
     };
     objects
         .iter()
-        .map(|(key, half)| (key.clone(), borrowed(key, half).unwrap_or_else(|| own(half))))
+        .map(|(key, half)| {
+            (
+                key.clone(),
+                borrowed(key, half).unwrap_or_else(|| own(half)),
+            )
+        })
         .collect()
 }
 
@@ -310,7 +377,10 @@ fn scope_of(manifest: &Manifest, data: &BTreeMap<Key, Data>, default: &Scope) ->
         CloudRef::Named(name) => (Scope::new(name.as_str()), Source::Cloud(Some(name.clone()))),
         CloudRef::Secret { name, cloud } => {
             let secret = manifest.key.sibling("Secret", name.as_str());
-            match data.get(&secret).and_then(|data| Some((data, data.get("clouds.yaml")?))) {
+            match data
+                .get(&secret)
+                .and_then(|data| Some((data, data.get("clouds.yaml")?)))
+            {
                 Some((data, clouds_yaml)) => (
                     Scope::new(format!("{}/{name}#{cloud}", manifest.key.namespace)),
                     Source::Secret {
@@ -320,7 +390,10 @@ fn scope_of(manifest: &Manifest, data: &BTreeMap<Key, Data>, default: &Scope) ->
                     },
                 ),
                 // Without such a Secret among the manifests: the daemon's own cloud of that name.
-                None => (Scope::new(cloud.as_str()), Source::Cloud(Some(cloud.clone()))),
+                None => (
+                    Scope::new(cloud.as_str()),
+                    Source::Cloud(Some(cloud.clone())),
+                ),
             }
         }
     }
@@ -328,9 +401,10 @@ fn scope_of(manifest: &Manifest, data: &BTreeMap<Key, Data>, default: &Scope) ->
 
 fn refers_to(key: &Key, accepted: &Accepted) -> BTreeSet<Key> {
     let target = |what: &DeclaredWhat| match what {
-        DeclaredWhat::Object { kind, reference: Ref::Name(name) } => {
-            Some(key.sibling(*kind, name.as_str()))
-        }
+        DeclaredWhat::Object {
+            kind,
+            reference: Ref::Name(name),
+        } => Some(key.sibling(*kind, name.as_str())),
         DeclaredWhat::Value(ValueSource::Field { kind, name, .. }) => {
             Some(key.sibling(kind.as_str(), name.as_str()))
         }
@@ -343,7 +417,11 @@ fn refers_to(key: &Key, accepted: &Accepted) -> BTreeSet<Key> {
         }
         _ => None,
     };
-    accepted.needs.iter().filter_map(|need| target(&need.what)).collect()
+    accepted
+        .needs
+        .iter()
+        .filter_map(|need| target(&need.what))
+        .collect()
 }
 
 /// Keeps the last good spec of what is now wrong, remembers what must not be deleted, and counts
@@ -383,7 +461,10 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
     }
     for (key, object) in kept {
         if let Some(source) = previous.sources.get(&object.scope) {
-            desired.sources.entry(object.scope.clone()).or_insert_with(|| source.clone());
+            desired
+                .sources
+                .entry(object.scope.clone())
+                .or_insert_with(|| source.clone());
         }
         desired.held.insert(key.clone());
         desired.objects.insert(key, object);

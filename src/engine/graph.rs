@@ -13,7 +13,14 @@ pub fn cycles(objects: &BTreeMap<Key, Object>) -> Vec<Vec<Key>> {
     let edges: BTreeMap<&Key, Vec<&Key>> = objects
         .iter()
         .map(|(key, object)| {
-            (key, object.refers_to.iter().filter(|it| objects.contains_key(*it)).collect())
+            (
+                key,
+                object
+                    .refers_to
+                    .iter()
+                    .filter(|it| objects.contains_key(*it))
+                    .collect(),
+            )
         })
         .collect();
     let mut done: BTreeSet<&Key> = BTreeSet::new();
@@ -36,7 +43,12 @@ pub fn cycles(objects: &BTreeMap<Key, Object>) -> Vec<Vec<Key>> {
             *next += 1;
             if on_path.contains(target) {
                 let begin = path.iter().position(|(key, _)| *key == target).unwrap_or(0);
-                cycles.push(from_least(path[begin..].iter().map(|(key, _)| (*key).clone()).collect()));
+                cycles.push(from_least(
+                    path[begin..]
+                        .iter()
+                        .map(|(key, _)| (*key).clone())
+                        .collect(),
+                ));
             } else if !done.contains(target) {
                 on_path.insert(target);
                 path.push((target, 0));
@@ -53,7 +65,9 @@ pub fn cycles(objects: &BTreeMap<Key, Object>) -> Vec<Vec<Key>> {
 }
 
 fn from_least(mut cycle: Vec<Key>) -> Vec<Key> {
-    let least = (0..cycle.len()).min_by_key(|index| &cycle[*index]).unwrap_or(0);
+    let least = (0..cycle.len())
+        .min_by_key(|index| &cycle[*index])
+        .unwrap_or(0);
     cycle.rotate_left(least);
     cycle
 }

@@ -95,7 +95,10 @@ pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
         Observed::Unknown(why) => Plan::Wait(why),
         Observed::Blocked(why) => Plan::Blocked(why),
         Observed::Absent => create(want),
-        Observed::Adoptable(_) => Plan::Do(Todo { intent: Intent::Adopt, why: Vec::new() }),
+        Observed::Adoptable(_) => Plan::Do(Todo {
+            intent: Intent::Adopt,
+            why: Vec::new(),
+        }),
         Observed::Found(seen) => match &seen.found.health {
             Health::Leaving => Plan::Wait(Waiting::Leaving),
             Health::Moving(state) => moving(want, &seen, state),
@@ -113,13 +116,19 @@ pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
 fn create(want: &Wanted<'_>) -> Plan {
     match first_unmet(want) {
         Some(plan) => plan,
-        None => Plan::Do(Todo { intent: Intent::Create, why: Vec::new() }),
+        None => Plan::Do(Todo {
+            intent: Intent::Create,
+            why: Vec::new(),
+        }),
     }
 }
 
 fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
     if want.spec.is_some() && want.kind.is_husk(seen.found) && seen.since > HUSK_AFTER {
-        return Plan::Do(Todo { intent: Intent::Delete, why: Vec::new() });
+        return Plan::Do(Todo {
+            intent: Intent::Delete,
+            why: Vec::new(),
+        });
     }
     Plan::Wait(Waiting::Moving(state.to_owned()))
 }
@@ -127,11 +136,16 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
         if want.kind.has_remedy(spec, seen.found) {
-            return first_unmet(want)
-                .unwrap_or(Plan::Do(Todo { intent: Intent::Remedy, why: Vec::new() }));
+            return first_unmet(want).unwrap_or(Plan::Do(Todo {
+                intent: Intent::Remedy,
+                why: Vec::new(),
+            }));
         }
         if want.kind.is_husk(seen.found) {
-            return Plan::Do(Todo { intent: Intent::Delete, why: Vec::new() });
+            return Plan::Do(Todo {
+                intent: Intent::Delete,
+                why: Vec::new(),
+            });
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -145,8 +159,10 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
         return Plan::InSync;
     };
     let differences = differences(want, spec, &seen.have);
-    let updates: Vec<&Difference> =
-        differences.iter().filter(|it| it.class == Class::Update).collect();
+    let updates: Vec<&Difference> = differences
+        .iter()
+        .filter(|it| it.class == Class::Update)
+        .collect();
     if !updates.is_empty() {
         return Plan::Do(Todo {
             intent: Intent::Update(updates.iter().map(|it| it.field).collect()),
@@ -155,11 +171,16 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     }
     for difference in &differences {
         if let Some(intent) = mend(want, seen, difference) {
-            return Plan::Do(Todo { intent, why: vec![difference.clone()] });
+            return Plan::Do(Todo {
+                intent,
+                why: vec![difference.clone()],
+            });
         }
     }
-    let immutable: Vec<Difference> =
-        differences.into_iter().filter(|it| it.class != Class::Members).collect();
+    let immutable: Vec<Difference> = differences
+        .into_iter()
+        .filter(|it| it.class != Class::Members)
+        .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
@@ -186,11 +207,16 @@ fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<I
     // What is too many goes first: it may hold what is missing (a device, an address).
     let too_many = surplus(row.compare, &difference.want, &difference.have)
         .into_iter()
-        .find(|element| want.kind.may_remove(difference.field, element, &seen.attached));
+        .find(|element| {
+            want.kind
+                .may_remove(difference.field, element, &seen.attached)
+        });
     if let Some(element) = too_many {
         return Some(Intent::Remove(row.name, element));
     }
-    let lacking = missing(row.compare, &difference.want, &difference.have).into_iter().next();
+    let lacking = missing(row.compare, &difference.want, &difference.have)
+        .into_iter()
+        .next();
     lacking.map(|element| Intent::Add(row.name, element))
 }
 
@@ -205,7 +231,11 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
     };
     let mut differences = diff(&want.kind.rows(), spec, have);
     differences.retain(|difference| {
-        !ignored(difference.field) && !want.unmet.iter().any(|unmet| unmet.field == difference.field)
+        !ignored(difference.field)
+            && !want
+                .unmet
+                .iter()
+                .any(|unmet| unmet.field == difference.field)
     });
     differences
 }
@@ -215,5 +245,9 @@ fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
     if let Some(blocker) = blocked {
         return Some(Plan::Blocked(blocker.clone()));
     }
-    want.unmet.first().and_then(|unmet| unmet.why.as_ref().ok()).cloned().map(Plan::Wait)
+    want.unmet
+        .first()
+        .and_then(|unmet| unmet.why.as_ref().ok())
+        .cloned()
+        .map(Plan::Wait)
 }

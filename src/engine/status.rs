@@ -97,19 +97,23 @@ impl Status {
     /// The condition of this type.
     #[must_use]
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.kind == kind)
+        self.conditions
+            .iter()
+            .find(|condition| condition.kind == kind)
     }
 
     /// Does the resource serve?
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.condition("Available").is_some_and(|it| it.status == Truth::True)
+        self.condition("Available")
+            .is_some_and(|it| it.status == Truth::True)
     }
 
     /// Is there anything left to do that ends by itself?
     #[must_use]
     pub fn is_progressing(&self) -> bool {
-        self.condition("Progressing").is_none_or(|it| it.status == Truth::True)
+        self.condition("Progressing")
+            .is_none_or(|it| it.status == Truth::True)
     }
 
     /// What references and templates read.
@@ -183,7 +187,12 @@ fn conditions(facts: &Facts<'_>) -> Vec<Row> {
         && !todo.why.is_empty()
     {
         let fields: Vec<&str> = todo.why.iter().map(|it| it.field).collect();
-        rows.push(("Drifted", Truth::True, "Difference", format!("{} differs", fields.join(", "))));
+        rows.push((
+            "Drifted",
+            Truth::True,
+            "Difference",
+            format!("{} differs", fields.join(", ")),
+        ));
     }
     rows
 }
@@ -194,17 +203,26 @@ fn progressing(facts: &Facts<'_>) -> Row {
         return row(Truth::True, "Progressing", doing.clone());
     }
     match facts.plan {
-        Plan::InSync | Plan::Suspended(_) => {
-            row(Truth::False, "Success", "OpenStack resource is up to date".to_owned())
-        }
+        Plan::InSync | Plan::Suspended(_) => row(
+            Truth::False,
+            "Success",
+            "OpenStack resource is up to date".to_owned(),
+        ),
         Plan::Do(todo) => row(Truth::True, "Progressing", todo.intent.to_string()),
         Plan::Wait(waiting) => {
-            let reason = if waiting.is_error() { "TransientError" } else { "Progressing" };
+            let reason = if waiting.is_error() {
+                "TransientError"
+            } else {
+                "Progressing"
+            };
             row(Truth::True, reason, waiting.to_string())
         }
         Plan::Blocked(blocker) => {
-            let reason =
-                if blocker.is_unrecoverable() { "UnrecoverableError" } else { "InvalidConfiguration" };
+            let reason = if blocker.is_unrecoverable() {
+                "UnrecoverableError"
+            } else {
+                "InvalidConfiguration"
+            };
             row(Truth::False, reason, blocker.to_string())
         }
     }
@@ -213,9 +231,11 @@ fn progressing(facts: &Facts<'_>) -> Row {
 fn available(facts: &Facts<'_>, progressing: &Row) -> Row {
     let row = |status, reason, message| ("Available", status, reason, message);
     match (facts.serves, &facts.state) {
-        (Truth::True, _) => {
-            row(Truth::True, "Success", "OpenStack resource is available".to_owned())
-        }
+        (Truth::True, _) => row(
+            Truth::True,
+            "Success",
+            "OpenStack resource is available".to_owned(),
+        ),
         (status, Some(state)) if progressing.2 == "Success" => row(status, "Off", state.clone()),
         (status, _) => row(status, progressing.2, progressing.3.clone()),
     }

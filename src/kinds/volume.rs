@@ -199,9 +199,16 @@ impl Kind for Volume {
             id: volume.id.clone(),
             name: volume.name.clone().unwrap_or_default(),
             project: volume.project.clone(),
-            marker: volume.metadata.get(MARKER_KEY).and_then(|text| Marker::parse(text)),
+            marker: volume
+                .metadata
+                .get(MARKER_KEY)
+                .and_then(|text| Marker::parse(text)),
             natural_key: None,
-            attached_to: volume.attachments.iter().map(|it| it.server_id.clone()).collect(),
+            attached_to: volume
+                .attachments
+                .iter()
+                .map(|it| it.server_id.clone())
+                .collect(),
         }
     }
 
@@ -209,22 +216,28 @@ impl Kind for Volume {
         match volume.status.as_str() {
             "available" | "in-use" => Health::Ready,
             "deleting" => Health::Leaving,
-            status if status.starts_with("error") => {
-                Health::Stuck { state: status.to_owned(), fault: None }
-            }
+            status if status.starts_with("error") => Health::Stuck {
+                state: status.to_owned(),
+                fault: None,
+            },
             status => Health::Moving(status.to_owned()),
         }
     }
 
     fn project(volume: &Object, _: &Attached<'_>) -> Spec {
-        let image = volume.volume_image_metadata.as_ref().and_then(|image| image.get("image_id"));
+        let image = volume
+            .volume_image_metadata
+            .as_ref()
+            .and_then(|image| image.get("image_id"));
         Spec {
             name: Some(volume.name.clone().unwrap_or_default()),
             description: Some(volume.description.clone().unwrap_or_default()),
             size: volume.size,
             volume_type_ref: None,
             availability_zone: volume.availability_zone.clone(),
-            image_ref: image.and_then(Value::as_str).map(|id| Ref::Id(id.to_owned())),
+            image_ref: image
+                .and_then(Value::as_str)
+                .map(|id| Ref::Id(id.to_owned())),
             metadata: Some(metadata(volume, false)),
         }
     }
@@ -256,7 +269,10 @@ impl Kind for Volume {
             ("/imageRef", "Image", &mut spec.image_ref),
         ] {
             if let Some(reference) = reference {
-                visit(Need { pointer: pointer.to_owned(), what: What::Object { kind, reference } });
+                visit(Need {
+                    pointer: pointer.to_owned(),
+                    what: What::Object { kind, reference },
+                });
             }
         }
     }
@@ -288,7 +304,10 @@ impl Kind for Volume {
         for (key, value) in [
             ("description", spec.description.as_deref()),
             ("availability_zone", spec.availability_zone.as_deref()),
-            ("volume_type", spec.volume_type_ref.as_ref().and_then(Ref::id)),
+            (
+                "volume_type",
+                spec.volume_type_ref.as_ref().and_then(Ref::id),
+            ),
             ("imageRef", spec.image_ref.as_ref().and_then(Ref::id)),
         ] {
             if let Some(value) = value {
@@ -330,8 +349,15 @@ impl Kind for Volume {
             ))),
             Action::Extend => {
                 // Extending an attached volume came with 3.42.
-                let floor = if volume.status == "in-use" { (3, 42) } else { (3, 0) };
-                let at = Microversion { floor, ..BLOCK_STORAGE };
+                let floor = if volume.status == "in-use" {
+                    (3, 42)
+                } else {
+                    (3, 0)
+                };
+                let at = Microversion {
+                    floor,
+                    ..BLOCK_STORAGE
+                };
                 Ok(Call::new(
                     Self::SERVICE,
                     Method::Post,
@@ -363,9 +389,17 @@ impl Kind for Volume {
     }
 
     fn matches(filter: &Filter, volume: &Object) -> bool {
-        let Filter { name, description, size, availability_zone } = filter;
-        name.as_ref().is_none_or(|it| Some(it) == volume.name.as_ref())
-            && description.as_ref().is_none_or(|it| Some(it) == volume.description.as_ref())
+        let Filter {
+            name,
+            description,
+            size,
+            availability_zone,
+        } = filter;
+        name.as_ref()
+            .is_none_or(|it| Some(it) == volume.name.as_ref())
+            && description
+                .as_ref()
+                .is_none_or(|it| Some(it) == volume.description.as_ref())
             && size.is_none_or(|it| it == volume.size)
             && availability_zone
                 .as_ref()
@@ -378,10 +412,17 @@ fn metadata(volume: &Object, ours_too: bool) -> Vec<Metadata> {
         .metadata
         .iter()
         .filter(|(name, _)| ours_too || !name.starts_with(KEY_PREFIX))
-        .map(|(name, value)| Metadata { name: name.clone(), value: value.clone() })
+        .map(|(name, value)| Metadata {
+            name: name.clone(),
+            value: value.clone(),
+        })
         .collect()
 }
 
 fn pairs(metadata: Option<&[Metadata]>) -> Map<String, Value> {
-    metadata.unwrap_or_default().iter().map(|it| (it.name.clone(), json!(it.value))).collect()
+    metadata
+        .unwrap_or_default()
+        .iter()
+        .map(|it| (it.name.clone(), json!(it.value)))
+        .collect()
 }
