@@ -14,7 +14,7 @@ use crate::kinds::erased::{Accepted, AnyKind};
 use crate::kinds::need::{DeclaredWhat, Reading};
 use crate::manifest::problem::{Code, Hides, Problem};
 use crate::manifest::{
-    CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource,
+    CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource, parse,
 };
 
 use super::graph;
@@ -56,6 +56,20 @@ impl Object {
         &self.manifest.policy
     }
 
+    /// The kinds whose collections its references by filter are looked up in.
+    pub(super) fn filtered_kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.accepted
+            .needs
+            .iter()
+            .filter_map(|need| match &need.what {
+                DeclaredWhat::Object {
+                    kind,
+                    reference: Ref::Filter(_),
+                } => Some(*kind),
+                _ => None,
+            })
+    }
+
     /// Does it say the same as another one?
     fn says_the_same(&self, other: &Self) -> bool {
         use secrecy::ExposeSecret;
@@ -78,7 +92,7 @@ impl Object {
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     /// Every object that can be worked on.
-    pub objects: BTreeMap<Key, Object>,
+    pub objects: BTreeMap<Key, Arc<Object>>,
     /// Secrets and ConfigMaps.
     pub data: BTreeMap<Key, Data>,
     /// Which objects refer to a key, or to the data of that name.
@@ -156,24 +170,14 @@ impl Draft {
     /// Reads the specs of the manifests. Problems of parsing are passed on.
     #[must_use]
     pub fn new(manifests: Vec<Manifest>, mut problems: Vec<Problem>) -> Self {
-        let mut first: BTreeMap<Key, Origin> = BTreeMap::new();
+        let mut first: BTreeMap<&Key, &Manifest> = BTreeMap::new();
         let mut twice: BTreeSet<Key> = BTreeSet::new();
         for manifest in &manifests {
-            if let Some(origin) = first.get(&manifest.key) {
+            if let Some(one) = first.get(&manifest.key) {
+                problems.extend(parse::duplicates(one, manifest));
                 twice.insert(manifest.key.clone());
-                let message = format!(
-                    "{} is declared twice, first at {origin}",
-                    manifest.key.short()
-                );
-                let hint = "give one of them another name, or remove it".to_owned();
-                problems.push(manifest.problem(
-                    "/metadata/name",
-                    Code::DuplicateObject,
-                    message,
-                    Some(hint),
-                ));
             } else {
-                first.insert(manifest.key.clone(), manifest.origin.clone());
+                first.insert(&manifest.key, manifest);
             }
         }
         let mut draft = Self {
@@ -273,7 +277,7 @@ impl Draft {
                         .insert(need.pointer, path);
                 }
                 Err(mut problem) => {
-                    problem.hides = Hides::Object(need.key.clone());
+                    problem.hides = Hides::Object;
                     problem.object.get_or_insert_with(|| need.key.clone());
                     problem.origin.get_or_insert(need.origin);
                     desired.problems.push(problem);
@@ -305,7 +309,7 @@ impl Draft {
                 files: files.remove(&key).unwrap_or_default(),
                 generation: 1,
             };
-            desired.objects.insert(key, object);
+            desired.objects.insert(key, Arc::new(object));
         }
 
         for cycle in graph::cycles(&desired.objects) {
@@ -437,8 +441,8 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
                 });
                 continue;
             }
-            (Hides::Object(key), _) | (Hides::Nothing, Some(key)) => key,
-            (Hides::Nothing, None) => continue,
+            (_, Some(key)) => key,
+            (_, None) => continue,
         };
         if !desired.objects.contains_key(key) && !desired.data.contains_key(key) {
             desired.held.insert(key.clone());
@@ -449,7 +453,7 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
     for (key, object) in &mut desired.objects {
         if let Some(before) = previous.objects.get(key) {
             let changed = u64::from(!before.says_the_same(object));
-            object.generation = before.generation + changed;
+            Arc::make_mut(object).generation = before.generation + changed;
         }
     }
     let hidden = |key: &Key| desired.held.contains(key) || desired.hiding.is_some();
@@ -474,5 +478,65 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
         if hidden && !desired.data.contains_key(key) {
             desired.data.insert(key.clone(), data.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assemble(text: &str, previous: Option<&Desired>) -> Desired {
+        let shapes: Vec<(&str, Shape)> = kinds::KINDS
+            .iter()
+            .map(|kind| (kind.name(), kind.shape()))
+            .collect();
+        let (manifests, problems) = parse::parse("a.yaml", text, parse::Kinds(&shapes));
+        Draft::new(manifests, problems).finish(Vec::new(), previous, &Scope::new("c"))
+    }
+
+    fn volume(name: &str, resource: &str) -> String {
+        format!(
+            "---\napiVersion: stackward.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {name}}}\n\
+             spec: {{resource: {{{resource}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn two_objects_of_one_identity_are_both_problems_and_neither_is_used() {
+        let twice = volume("a", "size: 1") + &volume("a", "size: 2") + &volume("b", "size: 1");
+        let desired = assemble(&twice, None);
+        assert_eq!(desired.problems.len(), 2);
+        assert_eq!(
+            desired
+                .objects
+                .keys()
+                .map(|key| &*key.name)
+                .collect::<Vec<_>>(),
+            ["b"]
+        );
+        assert_eq!(desired.held.len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_spec_leaves_the_last_good_one_in_force() {
+        let good = assemble(&volume("a", "size: 1"), None);
+        let wrong = assemble(&volume("a", "size: 0"), Some(&good));
+        let key = Key::new("Volume", "default", "a");
+        assert_eq!(wrong.objects[&key].accepted, good.objects[&key].accepted);
+        assert_eq!((wrong.held.contains(&key), wrong.problems.len()), (true, 1));
+        let changed = assemble(&volume("a", "size: 2"), Some(&wrong));
+        assert_eq!(changed.objects[&key].generation, 2);
+        assert_eq!(
+            assemble(&volume("a", "size: 2"), Some(&changed)).objects[&key].generation,
+            2
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_may_hide_anything() {
+        let good = assemble(&volume("a", "size: 1"), None);
+        let broken = assemble("a: [", Some(&good));
+        assert!(broken.hiding.is_some());
+        assert_eq!(broken.declared(), good.declared());
     }
 }

@@ -1,6 +1,7 @@
 //! Edges between objects: who refers to whom, and who waits for whom in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::manifest::Key;
 
@@ -9,7 +10,7 @@ use super::desired::Object;
 /// The circles among the references, each once, as a path that starts at its least member. Members
 /// of one circle are never in another: a knot of several circles is reported by one of them.
 #[must_use]
-pub fn cycles(objects: &BTreeMap<Key, Object>) -> Vec<Vec<Key>> {
+pub fn cycles(objects: &BTreeMap<Key, Arc<Object>>) -> Vec<Vec<Key>> {
     let edges: BTreeMap<&Key, Vec<&Key>> = objects
         .iter()
         .map(|(key, object)| {

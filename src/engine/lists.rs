@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pace::{after, backoff};
+use super::pace::{after, backoff, between};
 use super::scope::Scope;
 
-/// The least time between the starts of two looks at one collection.
+/// The least time between the starts of two looks at one collection; a look that takes long is
+/// followed by a pause of three times its length, so that looking never fills the day.
 const LEAST_GAP: Duration = Duration::from_millis(200);
 
 type Collection = (Scope, &'static str);
 
 /// The schedule of looks.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub(super) struct Lists {
     states: BTreeMap<Collection, State>,
 }
 
@@ -26,30 +27,38 @@ struct State {
     started_at: Option<Timestamp>,
     due: Option<Timestamp>,
     failures: u32,
+    took: Duration,
     complete: bool,
 }
 
 impl Lists {
     /// Reads these collections from now on, and no others.
-    pub fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
-        self.states.retain(|collection, state| state.in_flight || collections.contains(collection));
+    pub(super) fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
+        self.states
+            .retain(|collection, state| state.in_flight || collections.contains(collection));
         for collection in collections {
             self.states
                 .entry(collection.clone())
-                .or_insert_with(|| State { due: Some(now), ..State::default() });
+                .or_insert_with(|| State {
+                    due: Some(now),
+                    ..State::default()
+                });
         }
     }
 
     /// Asks for a look at this time or sooner.
-    pub fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
+    pub(super) fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
         if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
-            let earliest = state.started_at.map_or(at, |started| after(started, LEAST_GAP).max(at));
+            let gap = LEAST_GAP.max(state.took * 4);
+            let earliest = state
+                .started_at
+                .map_or(at, |started| after(started, gap).max(at));
             state.due = Some(state.due.map_or(earliest, |due| due.min(earliest)));
         }
     }
 
     /// The looks that are due, of the scopes that can be looked at; they count as begun.
-    pub fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<Collection> {
+    pub(super) fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<Collection> {
         let mut begun = Vec::new();
         for (collection, state) in &mut self.states {
             if !state.in_flight && state.due.is_some_and(|due| due <= now) && up(&collection.0) {
@@ -64,7 +73,7 @@ impl Lists {
 
     /// A look has ended. The next ordinary one is an interval away, a little less or more, so that
     /// collections do not march in step.
-    pub fn end(
+    pub(super) fn end(
         &mut self,
         scope: &Scope,
         kind: &'static str,
@@ -73,8 +82,14 @@ impl Lists {
         interval: Duration,
         rng: &mut fastrand::Rng,
     ) {
-        let Some(state) = self.states.get_mut(&(scope.clone(), kind)) else { return };
+        let Some(state) = self.states.get_mut(&(scope.clone(), kind)) else {
+            return;
+        };
         state.in_flight = false;
+        state.took = state
+            .started_at
+            .map(|started| between(started, now))
+            .unwrap_or_default();
         let pause = if complete {
             state.failures = 0;
             state.complete = true;
@@ -92,7 +107,7 @@ impl Lists {
     }
 
     /// When the next look is due, among the scopes that can be looked at.
-    pub fn next_due(&self, up: impl Fn(&Scope) -> bool) -> Option<Timestamp> {
+    pub(super) fn next_due(&self, up: impl Fn(&Scope) -> bool) -> Option<Timestamp> {
         self.states
             .iter()
             .filter(|((scope, _), state)| !state.in_flight && up(scope))
@@ -102,7 +117,7 @@ impl Lists {
 
     /// Was every collection read completely at least once?
     #[must_use]
-    pub fn all_complete(&self) -> bool {
+    pub(super) fn all_complete(&self) -> bool {
         self.states.values().all(|state| state.complete)
     }
 }
@@ -122,7 +137,14 @@ mod tests {
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         assert_eq!(lists.begin(at(1), |_| true).len(), 0);
         lists.want(&scope, "Volume", at(300));
-        lists.end(&scope, "Volume", true, at(400), Duration::from_secs(30), &mut rng);
+        lists.end(
+            &scope,
+            "Volume",
+            true,
+            at(400),
+            Duration::from_secs(30),
+            &mut rng,
+        );
         assert_eq!(lists.next_due(|_| true), Some(at(300)));
         assert!(lists.all_complete());
     }
@@ -137,7 +159,14 @@ mod tests {
         assert_eq!(lists.begin(now, |_| false).len(), 0);
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         lists.want(&scope, "Volume", now);
-        lists.end(&scope, "Volume", false, now, Duration::from_secs(30), &mut rng);
+        lists.end(
+            &scope,
+            "Volume",
+            false,
+            now,
+            Duration::from_secs(30),
+            &mut rng,
+        );
         assert!(lists.next_due(|_| true) >= Some(after(now, Duration::from_millis(500))));
         assert!(!lists.all_complete());
     }

@@ -112,7 +112,10 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         for failures in 0..100 {
             let pause = backoff(failures, &mut rng);
-            assert!(pause >= FIRST_RETRY / 2 && pause <= LAST_RETRY, "{failures}: {pause:?}");
+            assert!(
+                pause >= FIRST_RETRY / 2 && pause <= LAST_RETRY,
+                "{failures}: {pause:?}"
+            );
         }
         assert!(backoff(30, &mut rng) >= LAST_RETRY / 2);
     }

@@ -48,7 +48,10 @@ impl Engine {
                 }),
             };
             if let Err(why) = failed {
-                unmet.push(Unmet { field: need.field().to_owned(), why });
+                unmet.push(Unmet {
+                    field: need.field().to_owned(),
+                    why,
+                });
             }
         }
         let id_of = |pointer: &str| ids.get(pointer).cloned();
@@ -58,7 +61,12 @@ impl Engine {
             .as_ref()
             .map(|filter| object.kind.resolve_filter(filter, &id_of));
         let Some(mut spec) = object.accepted.spec.clone() else {
-            return Resolved { spec: None, filter, unmet, material: Material::default() };
+            return Resolved {
+                spec: None,
+                filter,
+                unmet,
+                material: Material::default(),
+            };
         };
         for field in without {
             spec[field] = Value::Null;
@@ -66,13 +74,21 @@ impl Engine {
         let filled = object.kind.resolve(&spec, &id_of, &inputs);
         let (mut spec, material) = filled.unwrap_or_else(|refusal| {
             let why = Err(Blocker::Invalid(refusal.message));
-            unmet.push(Unmet { field: String::new(), why });
+            unmet.push(Unmet {
+                field: String::new(),
+                why,
+            });
             (spec, Material::default())
         });
         if object.kind.rows().iter().any(|row| row.name == "name") {
             spec["name"] = Value::String(object.name.clone());
         }
-        Resolved { spec: Some(spec), filter, unmet, material }
+        Resolved {
+            spec: Some(spec),
+            filter,
+            unmet,
+            material,
+        }
     }
 
     /// The id that a reference stands for.
@@ -81,8 +97,15 @@ impl Engine {
             Ref::Id(id) => Ok(id.clone()),
             Ref::Name(name) => {
                 let key = object.key().sibling(kind, name.as_str());
-                let waiting = |stage| Err(Ok(Waiting::For { key: key.clone(), stage }));
-                let Some(status) = self.status_of(&key) else { return waiting(Stage::Created) };
+                let waiting = |stage| {
+                    Err(Ok(Waiting::For {
+                        key: key.clone(),
+                        stage,
+                    }))
+                };
+                let Some(status) = self.status_of(&key) else {
+                    return waiting(Stage::Created);
+                };
                 match &status.id {
                     None => waiting(Stage::Created),
                     Some(_) if !status.is_available() => waiting(Stage::Ready),
@@ -99,7 +122,10 @@ impl Engine {
                 let chosen = kind.choose(filter, &items);
                 match chosen[..] {
                     [one] => Ok(items[one].id.clone()),
-                    [] => Err(Ok(Waiting::External(format!("no {} matches {filter}", kind.name())))),
+                    [] => Err(Ok(Waiting::External(format!(
+                        "no {} matches {filter}",
+                        kind.name()
+                    )))),
                     _ => Err(Err(Blocker::Ambiguous {
                         what: format!("several of kind {} match {filter}", kind.name()),
                         ids: chosen
@@ -116,7 +142,10 @@ impl Engine {
         let pointer = need.pointer.clone();
         let text = match &need.what {
             DeclaredWhat::Object { .. } => return Ok(()),
-            DeclaredWhat::File { reading: Reading::Stream, .. } => {
+            DeclaredWhat::File {
+                reading: Reading::Stream,
+                ..
+            } => {
                 if let Some(path) = object.files.get(&pointer) {
                     inputs.files.insert(pointer, path.clone());
                 }
@@ -146,21 +175,37 @@ impl Engine {
     fn datum(&self, object: &Object, kind: &str, name: &str, entry: &str) -> Met<SecretString> {
         let key = object.key().sibling(kind, name);
         let Some(data) = self.desired.data.get(&key) else {
-            return Err(Ok(Waiting::For { key, stage: Stage::Created }));
+            return Err(Ok(Waiting::For {
+                key,
+                stage: Stage::Created,
+            }));
         };
         let Some(bytes) = data.get(entry) else {
-            return Err(Ok(Waiting::Value { key, path: format!("the key {entry}") }));
+            return Err(Ok(Waiting::Value {
+                key,
+                path: format!("the key {entry}"),
+            }));
         };
         let text = bytes.expose_text().ok_or_else(|| {
-            Err(Blocker::Invalid(format!("the key {entry} of {} is not UTF-8", key.short())))
+            Err(Blocker::Invalid(format!(
+                "the key {entry} of {} is not UTF-8",
+                key.short()
+            )))
         })?;
         Ok(SecretString::from(text.to_owned()))
     }
 
     /// A value of another object's status.
     fn field(&self, key: &Key, path: &str) -> Met<SecretString> {
-        let missing = || Err(Ok(Waiting::Value { key: key.clone(), path: path.to_owned() }));
-        let Some(status) = self.status_of(key) else { return missing() };
+        let missing = || {
+            Err(Ok(Waiting::Value {
+                key: key.clone(),
+                path: path.to_owned(),
+            }))
+        };
+        let Some(status) = self.status_of(key) else {
+            return missing();
+        };
         let document = status.document(&key.name, &key.namespace);
         match lookup(&document, path) {
             Some(Value::String(text)) if !text.is_empty() => Ok(SecretString::from(text.clone())),
