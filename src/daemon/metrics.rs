@@ -23,7 +23,9 @@ use super::process::Process;
 use super::remote::Refused;
 
 /// From a list on the loopback to a slow create.
-const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 /// The metrics of one daemon.
 pub struct Metrics {
@@ -104,7 +106,11 @@ impl Metrics {
             &["cloud", "kind"],
         )?;
         registry.register(Box::new(list_age.clone()))?;
-        let build = gauge("stackward_build_info", "The running version; always 1.", &["version"])?;
+        let build = gauge(
+            "stackward_build_info",
+            "The running version; always 1.",
+            &["version"],
+        )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             requests: counter(
@@ -156,7 +162,11 @@ impl Metrics {
                 self.objects.with_label_values(&labels).inc();
             }
         }
-        let errors = snapshot.problems.iter().filter(|problem| problem.is_error()).count();
+        let errors = snapshot
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .count();
         let warnings = snapshot.problems.len() - errors;
         for (severity, count) in [("error", errors), ("warning", warnings)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -175,9 +185,20 @@ impl Metrics {
 
     /// A request to a cloud ended.
     pub fn exchanged(&self, cloud: &Scope, exchange: &Exchange<'_>) {
-        let Exchange { service, method, route, outcome, seconds, request_id } = exchange;
-        self.requests.with_label_values(&[&*cloud.0, service, method, route, outcome]).inc();
-        self.durations.with_label_values(&[&*cloud.0, service, method, route]).observe(*seconds);
+        let Exchange {
+            service,
+            method,
+            route,
+            outcome,
+            seconds,
+            request_id,
+        } = exchange;
+        self.requests
+            .with_label_values(&[&*cloud.0, service, method, route, outcome])
+            .inc();
+        self.durations
+            .with_label_values(&[&*cloud.0, service, method, route])
+            .observe(*seconds);
         tracing::debug!(
             cloud = %cloud, service, method, route, outcome = %outcome, seconds, request_id,
             "request ended"
@@ -235,13 +256,20 @@ impl Metrics {
 
     /// A step is about to be sent.
     pub fn step_began(&self, step: &Step) {
-        let Step { key, intent, scope, .. } = step;
+        let Step {
+            key, intent, scope, ..
+        } = step;
         tracing::debug!(object = %key, intent = intent_word(intent), cloud = %scope, "step begun");
     }
 
     /// A step was answered, or not.
     pub fn step_ended(&self, step: &Step, result: &Result<Reply, CallError>) {
-        let Step { key, intent, scope, began } = step;
+        let Step {
+            key,
+            intent,
+            scope,
+            began,
+        } = step;
         let (intent, seconds) = (intent_word(intent), began.elapsed().as_secs_f64());
         let outcome = match result {
             Ok(_) => "done",
@@ -249,7 +277,9 @@ impl Metrics {
             Err(CallError::Rejected { .. }) => "rejected",
             Err(CallError::Unknown { .. }) => "unknown",
         };
-        self.steps.with_label_values(&[&*key.kind, intent, outcome]).inc();
+        self.steps
+            .with_label_values(&[&*key.kind, intent, outcome])
+            .inc();
         match result {
             Ok(reply) => tracing::info!(
                 object = %key, intent, cloud = %scope, seconds, request_id = reply.request_id,
@@ -271,7 +301,9 @@ impl Metrics {
             let before = before.objects.get(key);
             for condition in &object.status.conditions {
                 let was = before.and_then(|object| object.status.condition(condition.kind));
-                if was.map(|was| (was.status, was.reason)) == Some((condition.status, condition.reason)) {
+                if was.map(|was| (was.status, was.reason))
+                    == Some((condition.status, condition.reason))
+                {
                     continue;
                 }
                 tracing::info!(
@@ -284,15 +316,27 @@ impl Metrics {
                 );
             }
         }
-        for key in before.objects.keys().filter(|key| !now.objects.contains_key(key)) {
+        for key in before
+            .objects
+            .keys()
+            .filter(|key| !now.objects.contains_key(key))
+        {
             tracing::info!(object = %key, "object gone");
         }
-        for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+        for problem in now
+            .problems
+            .iter()
+            .filter(|problem| !before.problems.contains(problem))
+        {
             let origin = problem.origin.as_ref().map(ToString::to_string);
             let object = problem.object.as_ref().map(ToString::to_string);
             tracing::warn!(
-                code = problem.code.as_str(), origin, object, detail = problem.message,
-                hint = problem.hint, "problem in the manifests"
+                code = problem.code.as_str(),
+                origin,
+                object,
+                detail = problem.message,
+                hint = problem.hint,
+                "problem in the manifests"
             );
         }
     }

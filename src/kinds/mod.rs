@@ -115,6 +115,9 @@ pub struct Identity {
     /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
     /// can be seen together with it.
     pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
 }
 
 /// What a new resource is given at birth, beside its spec.
