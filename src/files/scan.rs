@@ -121,19 +121,22 @@ impl Walk {
         for entry in Dir::read_from(directory)? {
             let entry = entry?;
             let name = entry.file_name();
+            if name.to_bytes().starts_with(b".") {
+                continue;
+            }
             match name.to_str() {
-                Ok(name) if name.starts_with('.') => {}
-                Ok(name) => {
+                // A place that is shown must not steer the terminal, nor look like another one.
+                Ok(name) if !name.contains(char::is_control) => {
                     entries.push(Entry {
                         name: name.to_owned(),
                         file_type: entry.file_type(),
                     });
                 }
-                Err(_) => {
-                    let shown = name.to_string_lossy().into_owned();
+                _ => {
+                    let shown = name.to_string_lossy().replace(char::is_control, "\u{fffd}");
                     if is_manifest(&shown) || entry.file_type() == FileType::Directory {
-                        let message = "the name is not UTF-8";
-                        self.fail(&shown, Code::NotUtf8, message.to_owned(), None);
+                        let message = "the name is not UTF-8, or has control characters";
+                        self.fail(&shown, Code::NotUtf8, message.to_owned(), Some("rename it"));
                     }
                 }
             }
@@ -498,6 +501,29 @@ mod tests {
             ]
         );
         assert!(scan.complete);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_reported() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let place = Place::with(&[("a\u{1b}[2J.yaml", ""), ("b\n.txt", "")]);
+        fs::write(
+            place
+                .0
+                .path()
+                .join(std::ffi::OsStr::from_bytes(b"\xff.yaml")),
+            "",
+        )
+        .unwrap();
+        let scan = place.scan();
+        assert!(scan.files.is_empty() && !scan.complete);
+        let found = problems(&scan).join("\n");
+        assert_eq!(
+            found.matches("error[not-utf8]: the name is").count(),
+            2,
+            "{found}"
+        );
+        assert!(!found.contains('\u{1b}'));
     }
 
     #[test]

@@ -97,17 +97,25 @@ impl Manifest {
         self.places.value(pointer)
     }
 
-    /// An error about the field at a JSON pointer. It holds up this object only.
+    /// An error about the field at a JSON pointer: the message says what is wrong with it (`must be
+    /// at least 1`), the field's path is put before it. It holds up this object only.
     #[must_use]
     pub fn problem(
         &self,
         pointer: &str,
         code: Code,
-        message: impl Into<String>,
+        message: impl AsRef<str>,
         hint: Option<String>,
     ) -> Problem {
+        let message = fields::prefixed(pointer, message.as_ref());
+        // What concerns a mapping as a whole stands at its key: a block mapping begins with its
+        // first field, which may have no part in it.
+        let place = match code {
+            Code::MissingField | Code::UnknownField | Code::Conflict => self.places.key(pointer),
+            _ => self.place(pointer),
+        };
         let mut problem = Problem::error(code, message)
-            .at(self.place(pointer))
+            .at(place)
             .about(self.key.clone());
         problem.hint = hint;
         problem.confidential = matches!(self.content, Content::Data(_));

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::fields::{Report, prefixed};
+use super::fields::Report;
 use super::place::join;
 use super::problem::{Code, Problem};
 use super::suggest::{hint, one_of, quote};
@@ -124,25 +124,17 @@ fn problem(manifest: &Manifest, base: &str, path: &Path, message: &str) -> Probl
     let pointer = format!("{base}{}", pointer_of(path));
     if let Some((field, expected)) = unknown_field(message) {
         let (_, pointer) = split_pointer(&pointer, field);
-        let message = prefixed(&pointer, "unknown field");
-        let mut problem = manifest.problem(&pointer, Code::UnknownField, message, None);
-        problem.origin = Some(manifest.places.key(&pointer));
-        problem.hint = hint(field, &expected);
-        return problem;
+        let hint = hint(field, &expected);
+        return manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
     }
     let (code, message, hint) = explain(message);
-    manifest.problem(&pointer, code, prefixed(&pointer, &message), hint)
+    manifest.problem(&pointer, code, message, hint)
 }
 
 /// `unknown field `x`, expected one of `a`, `b``: the field and what was expected.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (field, rest) = message
-        .strip_prefix("unknown field `")?
-        .rsplit_once("`, ")
-        .map_or_else(
-            || Some((message.strip_prefix("unknown field `")?, "")),
-            |_| message.strip_prefix("unknown field `")?.split_once("`, "),
-        )?;
+    let rest = message.strip_prefix("unknown field `")?;
+    let (field, rest) = rest.split_once("`, ").unwrap_or((rest, ""));
     Some((field, backticked(rest)))
 }
 
