@@ -324,6 +324,44 @@ fn what_would_take_too_much_memory_or_stack_is_refused() {
     assert_eq!(codes("a.json", &"[".repeat(100_000)), [Code::BadJson]);
 }
 
+#[test]
+fn the_same_manifest_written_otherwise_says_the_same() {
+    let manifest = one(&format!("{HEAD}  resource: {{a: 1, b: [x]}}\n"));
+    let moved = one(&format!(
+        "# a\n---\n{HEAD}  # b\n  resource:\n    b:\n    - x\n    a: 1\n"
+    ));
+    let other = one(&format!("{HEAD}  resource: {{a: 2, b: [x]}}\n"));
+    assert!(manifest.says_the_same(&moved) && manifest != moved);
+    assert!(!manifest.says_the_same(&other));
+}
+
+proptest::proptest! {
+    /// Whatever is in a file, parsing ends and each problem has its place in that file.
+    #[test]
+    fn no_text_brings_the_parser_down(
+        start in 0..400_usize,
+        length in 0..40_usize,
+        inserted in "[a-c:{}\\[\\]&*!|>'\"%@`#?,\\- \t\n\u{0}\u{e9}\u{1F600}]{0,12}",
+        json: bool,
+    ) {
+        let file = if json { "a.json" } else { "a.yaml" };
+        let text = if json {
+            std::fs::read_to_string(directory().join("06-duplicate-key.json")).unwrap()
+        } else {
+            std::fs::read_to_string(directory().join("32-list-with-bad-items.yaml")).unwrap()
+        };
+        let before: String = text.chars().take(start).collect();
+        let after: String = text.chars().skip(start + length).collect();
+        let text = format!("{before}{inserted}{after}");
+        let lines = u32::try_from(text.split('\n').count()).unwrap();
+        for problem in parse(file, &text, KINDS).1 {
+            let origin = problem.origin.clone().unwrap();
+            proptest::prop_assert!(origin.line >= 1 && origin.line <= lines, "{}", problem);
+            proptest::prop_assert!(problem.render(Some(&text)).contains(file));
+        }
+    }
+}
+
 /// A file that is being written may be read half: what is missing must not look deleted.
 #[test]
 fn a_manifest_that_is_cut_off_anywhere_still_counts_as_there() {

@@ -68,6 +68,18 @@ pub struct Scan {
     pub digest: [u8; 32],
 }
 
+impl Scan {
+    /// The text of a file, to show a problem with its source line.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let found = self
+            .files
+            .binary_search_by(|file| (*file.path).cmp(path))
+            .ok()?;
+        self.files.get(found).map(|file| file.text.as_str())
+    }
+}
+
 /// Reads every `*.yaml`, `*.yml` and `*.json` below a directory.
 ///
 /// Hidden files and directories are passed over, and with them what editors and `ConfigMap` mounts
@@ -408,7 +420,8 @@ mod tests {
             paths(&scan),
             ["a.yml", "b.yaml", "sub.yaml/d.YAML", "sub/deep/c.json"]
         );
-        assert_eq!(scan.files[0].text, "a");
+        assert_eq!(scan.text("sub/deep/c.json"), Some("c"));
+        assert_eq!(scan.text("README.md"), None);
         assert!(scan.complete && scan.problems.is_empty());
     }
 

@@ -97,6 +97,32 @@ impl Manifest {
         self.places.value(pointer)
     }
 
+    /// Whether both say the same, wherever and in whatever order it is written.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            key,
+            group,
+            origin: _,
+            labels,
+            annotations,
+            policy,
+            content,
+            places: _,
+            base,
+        } = self;
+        (key, group, labels, annotations, policy, content, base)
+            == (
+                &other.key,
+                &other.group,
+                &other.labels,
+                &other.annotations,
+                &other.policy,
+                &other.content,
+                &other.base,
+            )
+    }
+
     /// An error about the field at a JSON pointer: the message says what is wrong with it (`must be
     /// at least 1`), the field's path is put before it. It holds up this object only.
     #[must_use]

@@ -86,15 +86,24 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
             Code::TooLarge,
             "the document is too large: its aliases expand too far",
         ),
+        Error::NonFiniteFloat { value, .. } => {
+            let message = format!("`{}` is not a number that can be sent", quote(value));
+            Problem::error(Code::InvalidValue, message).hint("put it in quotes if it is text")
+        }
+        Error::NullIntoString { .. }
+        | Error::Unexpected {
+            expected: "string scalar",
+            ..
+        } => Problem::error(
+            Code::BadYaml,
+            "not YAML that JSON could say: a key is not text",
+        )
+        .hint("put text that begins with `{`, `[` or `~` in quotes"),
         other => {
             let message = message(other);
-            let tab = message.contains("tab");
-            let problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
-            if tab {
-                problem.hint("indent with spaces")
-            } else {
-                problem
-            }
+            let mut problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
+            problem.hint = advice(&message).map(str::to_owned);
+            problem
         }
     };
     problem.at(origin)
@@ -114,6 +123,19 @@ fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
         BudgetBreach::AliasAnchorRatio { .. } => "far more aliases than anchors".to_owned(),
         _ => "over a limit of the parser".to_owned(),
     }
+}
+
+/// What helps with the mistakes that people make most.
+fn advice(message: &str) -> Option<&'static str> {
+    if message.contains("tab") {
+        return Some("indent with spaces");
+    }
+    if message.contains("mapping values are not allowed") {
+        return Some("put text that holds `: ` in quotes");
+    }
+    message
+        .contains("unexpected character")
+        .then_some("put text that begins with a special character in quotes")
 }
 
 /// The parser's words without its line and column, which are relative to the document.
