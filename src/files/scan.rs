@@ -167,6 +167,11 @@ impl Walk {
             } else {
                 format!("{parent}/{}", entry.name)
             };
+            // Only root may look into it, and no manifest gets there: the daemon must not be held up
+            // because its directory is a file system of its own.
+            if entry.name == "lost+found" {
+                continue;
+            }
             let manifest = is_manifest(&entry.name);
             match entry.file_type {
                 FileType::RegularFile if !manifest => {}
@@ -413,6 +418,7 @@ mod tests {
             ("#x.yaml#", ""),
             ("4913", ""),
             ("README.md", ""),
+            ("lost+found/x.yaml", ""),
             ("yaml", ""),
         ]);
         let scan = place.scan();

@@ -167,7 +167,8 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
         let (found, expected) = (found_words(found), expected_words(expected));
-        let quotes = expected == "text" && matches!(found, "a number" | "true or false");
+        let is_text = expected == "text" || expected.starts_with("a name");
+        let quotes = is_text && matches!(found, "a number" | "true or false");
         let hint = quotes.then(|| "put it in quotes".to_owned());
         return (
             Code::WrongType,
@@ -326,6 +327,36 @@ mod tests {
         ] {
             assert_eq!(faults(resource).first().map(String::as_str), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_number_needs_quotes() {
+        assert_eq!(
+            faults("    flavorRef: 7\n"),
+            [
+                "a:6:16: error[wrong-type]: spec.resource.flavorRef: expected a name, {id: ...} or \
+              {filter: {...}}, found a number (Server/db)\n  hint: put it in quotes"
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_of_the_native_group_are_refused_in_a_manifest_of_orc() {
+        let text = "apiVersion: openstack.k-orc.cloud/v1alpha1\nkind: Server\nmetadata: {name: db}\n\
+                    spec:\n  cloudCredentialsRef: {secretName: a, cloudName: b}\n  resource:\n    \
+                    networks: auto\n    ports: [{portRef: a}, {portRef: b, fixed: c}]\n";
+        let (manifests, problems) = parse("a", text, Kinds(&[("Server", Shape::Enveloped)]));
+        assert_eq!(problems, []);
+        let Content::Resource(value) = &manifests[0].content else {
+            panic!("no resource")
+        };
+        let fields = ["/networks", "/ports/*/fixed", "/userData/template"];
+        let problems = native_fields(&manifests[0], value, &fields);
+        let places: Vec<String> = problems
+            .iter()
+            .filter_map(|p| p.origin.as_ref().map(ToString::to_string))
+            .collect();
+        assert_eq!(places, ["a:7:5", "a:8:40"]);
     }
 
     #[test]
