@@ -33,6 +33,8 @@ pub struct Found {
     pub natural_key: Option<String>,
     /// See [`super::Identity::attached_to`].
     pub attached_to: Vec<String>,
+    /// See [`super::Identity::part_of`].
+    pub part_of: Option<(&'static str, String)>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -363,6 +365,7 @@ impl<K: Kind> AnyKind for Of<K> {
             marker: identity.marker,
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
+            part_of: identity.part_of,
             health: K::health(&object),
             object: Arc::new(object),
         })

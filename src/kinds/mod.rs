@@ -9,6 +9,12 @@ pub mod field;
 pub mod health;
 pub mod marker;
 pub mod need;
+pub mod network;
+pub mod neutron;
+pub mod port;
+pub mod router;
+pub mod router_interface;
+pub mod subnet;
 pub mod volume;
 
 use std::fmt::Display;
@@ -29,7 +35,14 @@ use marker::Marker;
 use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
-pub static KINDS: &[&dyn AnyKind] = &[&Of::<volume::Volume>::NEW];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<network::Network>::NEW,
+    &Of::<subnet::Subnet>::NEW,
+    &Of::<port::Port>::NEW,
+    &Of::<router::Router>::NEW,
+    &Of::<router_interface::RouterInterface>::NEW,
+    &Of::<volume::Volume>::NEW,
+];
 
 /// The kind of this name.
 #[must_use]
@@ -102,6 +115,9 @@ pub struct Identity {
     /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
     /// can be seen together with it.
     pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
 }
 
 /// What a new resource is given at birth, beside its spec.
