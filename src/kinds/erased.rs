@@ -310,7 +310,7 @@ impl<K: Kind> AnyKind for Of<K> {
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
                 let mut spec: K::Spec =
-                    manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                    manifest::typed_all(manifest, base, value)?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
@@ -320,6 +320,7 @@ impl<K: Kind> AnyKind for Of<K> {
                         complaint.hint,
                     ));
                 }
+                problems.extend(manifest::native_fields(manifest, value, K::NATIVE_FIELDS));
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base
@@ -328,7 +329,8 @@ impl<K: Kind> AnyKind for Of<K> {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
                     let mut filter: K::Filter =
-                        manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                        manifest::typed_all(manifest, base, value)?;
+                    problems.extend(manifest::native_fields(manifest, value, K::NATIVE_FILTERS));
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));
                 }

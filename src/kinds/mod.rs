@@ -200,6 +200,10 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const MARKER: MarkerPlace;
     /// One row per field of `Spec`, in the order in which changes are made.
     const FIELDS: &'static [Field<Self::Action>];
+    /// Fields that ORC's API group does not have, as pointers below the spec; `*` is any item.
+    const NATIVE_FIELDS: &'static [&'static str] = &[];
+    /// The same for the filter.
+    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];

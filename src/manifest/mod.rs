@@ -40,7 +40,7 @@ pub use problem::Problem;
 pub use reference::{Ref, ValueSource, lookup};
 pub use secret::Bytes;
 pub use suggest::did_you_mean;
-pub use typed::typed;
+pub use typed::{native_fields, typed_all};
 
 use problem::Code;
 
