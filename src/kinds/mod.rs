@@ -14,6 +14,7 @@ pub mod neutron;
 pub mod port;
 pub mod router;
 pub mod router_interface;
+pub mod security_group;
 pub mod subnet;
 pub mod volume;
 
@@ -38,6 +39,7 @@ use need::{Inputs, Material, Need};
 pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
+    &Of::<security_group::SecurityGroup>::NEW,
     &Of::<port::Port>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
