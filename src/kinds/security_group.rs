@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use crate::manifest::Ref;
+
 use super::call::{Call, Method, Service, segment};
 use super::field::{Change, Compare, Field};
 use super::health::Health;
@@ -124,6 +126,14 @@ pub struct Object {
     security_group_rules: Vec<RuleObject>,
 }
 
+impl Object {
+    fn rules(&self) -> impl Iterator<Item = Rule> {
+        self.security_group_rules
+            .iter()
+            .map(|it| it.rule(&self.standard.id))
+    }
+}
+
 /// Requests of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -178,6 +188,12 @@ impl Kind for SecurityGroup {
         Field::new("stateful", Change::Replace),
     ];
 
+    const NATIVE: &'static [&'static str] = &[
+        "/rules/*/remoteGroupRef",
+        "/rules/*/remoteSelf",
+        "/rules/*/remoteAddressGroupID",
+    ];
+
     type Spec = Spec;
     type Filter = Filter;
     type Status = Status;
@@ -197,13 +213,7 @@ impl Kind for SecurityGroup {
         Spec {
             name: Some(group.standard.name().to_owned()),
             description: Some(group.standard.text().to_owned()),
-            rules: Some(
-                group
-                    .security_group_rules
-                    .iter()
-                    .map(RuleObject::rule)
-                    .collect(),
-            ),
+            rules: Some(group.rules().collect()),
             stateful: group.stateful,
             tags: Some(group.standard.tags()),
         }
@@ -307,6 +317,14 @@ impl Kind for SecurityGroup {
         group: &Object,
     ) -> Result<Call, Refusal> {
         let id = &group.standard.id;
+        let rules = spec.rules.iter().flatten();
+        let own = rules.filter(|it| it.remote_group_ref.as_ref().and_then(Ref::id) == Some(id));
+        if action != Action::SetTags && own.count() > 0 {
+            // Neither adding nor removing would ever bring the two spellings together.
+            return Err(Refusal::new(
+                "the group itself as the other side is written `remoteSelf: true`",
+            ));
+        }
         match action {
             Action::AddRule => {
                 let path = "security-group-rules";
@@ -318,7 +336,7 @@ impl Kind for SecurityGroup {
                 let there = group
                     .security_group_rules
                     .iter()
-                    .find(|it| it.rule().same(&surplus));
+                    .find(|it| it.rule(id).same(&surplus));
                 let there =
                     there.ok_or_else(|| Refusal::new("the rule to remove is not in the group"))?;
                 let path = format!("security-group-rules/{}", segment(&there.id));
@@ -497,6 +515,37 @@ mod tests {
             drift::<SecurityGroup>(&json!({"rules": []}), &found).len(),
             1
         );
+    }
+
+    #[test]
+    fn a_group_can_name_itself_without_knowing_its_id() {
+        let mut group: Value = serde_json::from_str(RECORDED).unwrap();
+        let id = group["id"].clone();
+        for rule in group["security_group_rules"].as_array_mut().unwrap() {
+            rule["remote_ip_prefix"] = Value::Null;
+            rule["remote_group_id"] = id.clone();
+        }
+        let found = look::<SecurityGroup>(group);
+        let have = projected::<SecurityGroup>(&found);
+        let own = &have["rules"][0];
+        assert_eq!(
+            (&own["remoteSelf"], own.get("remoteGroupRef")),
+            (&json!(true), None)
+        );
+        assert_eq!(
+            drift::<SecurityGroup>(&json!({"rules": have["rules"]}), &found),
+            []
+        );
+
+        let add = Intent::Add("rules", own.clone());
+        let call = request::<SecurityGroup>(&add, &json!({}), Some(&found)).unwrap();
+        assert_eq!(body(&call)["security_group_rule"]["remote_group_id"], id);
+
+        let by_id = json!({"rules": [
+            {"direction": "ingress", "ethertype": "IPv4", "remoteGroupRef": {"id": id}},
+        ]});
+        let refused = request::<SecurityGroup>(&add, &by_id, Some(&found)).unwrap_err();
+        assert!(refused.message.contains("remoteSelf"), "{refused}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub const IDENTITY: &[&str] = &[
     "portRange",
     "remoteIPPrefix",
     "remoteGroupRef",
+    "remoteSelf",
     "remoteAddressGroupID",
 ];
 
@@ -83,6 +84,9 @@ pub struct Rule {
     /// The other side's security group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_group_ref: Option<Ref>,
+    /// True: the other side is this group itself. A reference to it would wait for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_self: Option<bool>,
     /// Id of the other side's address group.
     #[serde(
         default,
@@ -140,8 +144,12 @@ pub struct RuleObject {
 }
 
 impl RuleObject {
-    /// The rule in its canonical form.
-    pub(super) fn rule(&self) -> Rule {
+    /// The rule in its canonical form, of the group with this id.
+    pub(super) fn rule(&self, group: &str) -> Rule {
+        let (own, other): (Option<String>, Option<String>) = match self.remote_group_id.clone() {
+            Some(id) if id == group => (Some(id), None),
+            other => (None, other),
+        };
         let mut rule = Rule {
             description: self.description.as_deref().and_then(neutron::filled),
             direction: Some(self.direction),
@@ -149,7 +157,8 @@ impl RuleObject {
             protocol: self.protocol.clone(),
             port_range: self.port_range(),
             remote_ip_prefix: self.remote_ip_prefix,
-            remote_group_ref: self.remote_group_id.clone().map(Ref::Id),
+            remote_group_ref: other.map(Ref::Id),
+            remote_self: own.map(|_| true),
             remote_address_group_id: self.remote_address_group_id.clone(),
         };
         rule.canonicalise();
@@ -170,6 +179,7 @@ impl Rule {
     pub(super) fn canonicalise(&mut self) {
         let canonical = |text: String| canonical_protocol(&text, self.ethertype);
         self.protocol = self.protocol.take().map(canonical);
+        self.remote_self = self.remote_self.filter(|is_self| *is_self);
         // Neutron calls "all addresses" and "none named" the same.
         self.remote_ip_prefix = self
             .remote_ip_prefix
@@ -205,8 +215,11 @@ impl Rule {
             self.port_range.and_then(|it| it.max),
         );
         neutron::set(&mut body, "remote_ip_prefix", self.remote_ip_prefix);
-        let group = self.remote_group_ref.as_ref().and_then(Ref::id);
-        neutron::set(&mut body, "remote_group_id", group);
+        let remote = match self.remote_self {
+            Some(true) => Some(group),
+            _ => self.remote_group_ref.as_ref().and_then(Ref::id),
+        };
+        neutron::set(&mut body, "remote_group_id", remote);
         let addresses = self.remote_address_group_id.as_ref();
         neutron::set(&mut body, "remote_address_group_id", addresses);
         json!({ "security_group_rule": body })
@@ -231,10 +244,11 @@ impl Rule {
         let remotes = [
             self.remote_ip_prefix.is_some(),
             self.remote_group_ref.is_some(),
+            self.remote_self == Some(true),
             self.remote_address_group_id.is_some(),
         ];
         if remotes.into_iter().filter(|is_set| *is_set).count() > 1 {
-            let message = "at most one of remoteIPPrefix, remoteGroupRef and remoteAddressGroupID";
+            let message = "a rule has one other side: remoteIPPrefix, remoteGroupRef, remoteSelf or remoteAddressGroupID";
             complain("", message.to_owned());
         }
         let number = self.protocol.as_deref().map(protocol_number);
@@ -365,6 +379,7 @@ mod tests {
             json!({"remoteIPPrefix": "10.0.0.0/8"}),
             json!({"protocol": "tcp"}),
             json!({"remoteGroupRef": {"id": "g"}}),
+            json!({"remoteSelf": true}),
             json!({"remoteAddressGroupID": "a"}),
         ] {
             let mut rule = json!({"direction": "ingress", "ethertype": "IPv4"});
@@ -466,6 +481,7 @@ mod tests {
                 }),
                 remote_ip_prefix,
                 remote_group_ref: None,
+                remote_self: is_v4.then_some(true),
                 remote_address_group_id: None,
             })
     }
@@ -488,8 +504,8 @@ mod tests {
             let mut answer = wanted.body("group")["security_group_rule"].clone();
             answer["id"] = json!("r");
             let there: RuleObject = serde_json::from_value(answer).unwrap();
-            prop_assert!(there.rule().same(&wanted));
-            let (want, have) = (json!([wanted]), json!([there.rule()]));
+            prop_assert!(there.rule("group").same(&wanted));
+            let (want, have) = (json!([wanted]), json!([there.rule("group")]));
             let compare = Compare::Elements(IDENTITY);
             prop_assert!(missing(compare, &want, &have).is_empty());
             prop_assert!(surplus(compare, &want, &have).is_empty());
