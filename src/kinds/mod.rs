@@ -6,6 +6,7 @@
 pub mod call;
 pub mod erased;
 pub mod field;
+pub mod floating_ip;
 pub mod health;
 pub mod marker;
 pub mod need;
@@ -14,6 +15,7 @@ pub mod neutron;
 pub mod port;
 pub mod router;
 pub mod router_interface;
+pub mod security_group;
 pub mod subnet;
 pub mod volume;
 
@@ -38,9 +40,11 @@ use need::{Inputs, Material, Need};
 pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
+    &Of::<security_group::SecurityGroup>::NEW,
     &Of::<port::Port>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
+    &Of::<floating_ip::FloatingIp>::NEW,
     &Of::<volume::Volume>::NEW,
 ];
 
@@ -200,13 +204,14 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const MARKER: MarkerPlace;
     /// One row per field of `Spec`, in the order in which changes are made.
     const FIELDS: &'static [Field<Self::Action>];
-    /// Fields that ORC's API group does not have, as pointers below the spec; `*` is any item.
-    const NATIVE_FIELDS: &'static [&'static str] = &[];
-    /// The same for the filter.
-    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Pointers below the spec of the fields that only the native group has, `*` for any item:
+    /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
+    const NATIVE: &'static [&'static str] = &[];
+    /// The same for the filter.
+    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
 

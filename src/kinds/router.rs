@@ -208,6 +208,8 @@ impl Kind for Router {
         Field::new("distributed", Change::Birth),
     ];
 
+    const NATIVE: &'static [&'static str] = &["/enableSNAT", "/routes"];
+
     type Spec = Spec;
     type Filter = Filter;
     type Status = Status;
