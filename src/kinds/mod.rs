@@ -6,10 +6,15 @@
 pub mod call;
 pub mod erased;
 pub mod field;
+pub mod flavor;
 pub mod health;
+pub mod keypair;
 pub mod marker;
 pub mod need;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod volume;
+pub mod volume_type;
 
 use std::fmt::Display;
 
@@ -29,7 +34,12 @@ use marker::Marker;
 use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
-pub static KINDS: &[&dyn AnyKind] = &[&Of::<volume::Volume>::NEW];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<flavor::Flavor>::NEW,
+    &Of::<keypair::KeyPair>::NEW,
+    &Of::<volume_type::VolumeType>::NEW,
+    &Of::<volume::Volume>::NEW,
+];
 
 /// The kind of this name.
 #[must_use]
