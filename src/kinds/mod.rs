@@ -8,6 +8,7 @@ pub mod erased;
 pub mod field;
 pub mod flavor;
 pub mod health;
+pub mod image;
 pub mod keypair;
 pub mod marker;
 pub mod need;
@@ -36,6 +37,7 @@ use need::{Inputs, Material, Need};
 /// Every kind, in the order in which a person would create them.
 pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<flavor::Flavor>::NEW,
+    &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
     &Of::<volume_type::VolumeType>::NEW,
     &Of::<volume::Volume>::NEW,
