@@ -49,7 +49,11 @@ impl Listing {
                 listing.by_natural_key.insert(key.clone(), index);
             }
             for id in &found.attached_to {
-                listing.by_attachment.entry(id.clone()).or_default().push(index);
+                listing
+                    .by_attachment
+                    .entry(id.clone())
+                    .or_default()
+                    .push(index);
             }
         }
         listing.items = items;
@@ -64,18 +68,28 @@ impl Listing {
 
     /// The items that carry a marker with this uid.
     pub fn marked(&self, uid: Uuid) -> impl Iterator<Item = &Found> {
-        self.by_uid.get(&uid).into_iter().flatten().map(|index| &self.items[*index])
+        self.by_uid
+            .get(&uid)
+            .into_iter()
+            .flatten()
+            .map(|index| &self.items[*index])
     }
 
     /// The item with this natural key.
     #[must_use]
     pub fn keyed(&self, key: &str) -> Option<&Found> {
-        self.by_natural_key.get(key).map(|index| &self.items[*index])
+        self.by_natural_key
+            .get(key)
+            .map(|index| &self.items[*index])
     }
 
     /// The items that are attached to the resource with this id.
     pub fn attached_to(&self, id: &str) -> impl Iterator<Item = &Found> {
-        self.by_attachment.get(id).into_iter().flatten().map(|index| &self.items[*index])
+        self.by_attachment
+            .get(id)
+            .into_iter()
+            .flatten()
+            .map(|index| &self.items[*index])
     }
 }
 
@@ -107,13 +121,19 @@ impl Inventory {
     /// The last complete listing.
     #[must_use]
     pub fn listing(&self, scope: &Scope, kind: &'static str) -> Option<&Listing> {
-        self.collections.get(&(scope.clone(), kind))?.listing.as_ref()
+        self.collections
+            .get(&(scope.clone(), kind))?
+            .listing
+            .as_ref()
     }
 
     /// Why the last look failed, if it did.
     #[must_use]
     pub fn failure(&self, scope: &Scope, kind: &'static str) -> Option<&str> {
-        self.collections.get(&(scope.clone(), kind))?.failure.as_deref()
+        self.collections
+            .get(&(scope.clone(), kind))?
+            .failure
+            .as_deref()
     }
 
     /// Everything that is attached to a resource, of the kinds that say so.

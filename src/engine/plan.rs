@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kinds::Attached;
@@ -39,6 +40,13 @@ pub enum Observed<'a> {
     Found(Seen<'a>),
     /// It is there, is not ours, and the manifest consents to take it over.
     Adoptable(Seen<'a>),
+    /// It was there and no list shows it: it is read by id, at once or at `next`.
+    Lost {
+        /// Its id.
+        id: String,
+        /// When the next read is due; `None` is now.
+        next: Option<Timestamp>,
+    },
     /// It cannot be told, and only a person can.
     Blocked(Blocker),
 }
@@ -90,17 +98,28 @@ pub struct Todo {
 }
 
 /// Decides for one resource.
-pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
+pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
     let plan = match seen {
-        Observed::Unknown(why) => Plan::Wait(why),
-        Observed::Blocked(why) => Plan::Blocked(why),
+        Observed::Unknown(why) => Plan::Wait(why.clone()),
+        Observed::Blocked(why) => Plan::Blocked(why.clone()),
+        Observed::Lost { next: Some(at), .. } if *at > now => Plan::Wait(Waiting::Missing(*at)),
+        // Reading changes nothing, so it is not held up by a suspension.
+        Observed::Lost { .. } => {
+            return Plan::Do(Todo {
+                intent: Intent::Inspect,
+                why: Vec::new(),
+            });
+        }
         Observed::Absent => create(want),
-        Observed::Adoptable(_) => Plan::Do(Todo { intent: Intent::Adopt, why: Vec::new() }),
+        Observed::Adoptable(_) => Plan::Do(Todo {
+            intent: Intent::Adopt,
+            why: Vec::new(),
+        }),
         Observed::Found(seen) => match &seen.found.health {
             Health::Leaving => Plan::Wait(Waiting::Leaving),
-            Health::Moving(state) => moving(want, &seen, state),
-            Health::Stuck { state, fault } => stuck(want, &seen, state, fault.as_deref()),
-            Health::Ready | Health::Off(_) => converge(want, &seen),
+            Health::Moving(state) => moving(want, seen, state),
+            Health::Stuck { state, fault } => stuck(want, seen, state, fault.as_deref()),
+            Health::Ready | Health::Off(_) => converge(want, seen),
         },
     };
     match plan {
@@ -113,13 +132,21 @@ pub fn plan(want: &Wanted<'_>, seen: Observed<'_>) -> Plan {
 fn create(want: &Wanted<'_>) -> Plan {
     match first_unmet(want) {
         Some(plan) => plan,
-        None => Plan::Do(Todo { intent: Intent::Create, why: Vec::new() }),
+        // An import is never created, whatever was or was not seen.
+        None if want.spec.is_none() => Plan::Wait(Waiting::External(String::new())),
+        None => Plan::Do(Todo {
+            intent: Intent::Create,
+            why: Vec::new(),
+        }),
     }
 }
 
 fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
     if want.spec.is_some() && want.kind.is_husk(seen.found) && seen.since > HUSK_AFTER {
-        return Plan::Do(Todo { intent: Intent::Delete, why: Vec::new() });
+        return Plan::Do(Todo {
+            intent: Intent::Delete,
+            why: Vec::new(),
+        });
     }
     Plan::Wait(Waiting::Moving(state.to_owned()))
 }
@@ -127,11 +154,16 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
         if want.kind.has_remedy(spec, seen.found) {
-            return first_unmet(want)
-                .unwrap_or(Plan::Do(Todo { intent: Intent::Remedy, why: Vec::new() }));
+            return first_unmet(want).unwrap_or(Plan::Do(Todo {
+                intent: Intent::Remedy,
+                why: Vec::new(),
+            }));
         }
         if want.kind.is_husk(seen.found) {
-            return Plan::Do(Todo { intent: Intent::Delete, why: Vec::new() });
+            return Plan::Do(Todo {
+                intent: Intent::Delete,
+                why: Vec::new(),
+            });
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -145,8 +177,10 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
         return Plan::InSync;
     };
     let differences = differences(want, spec, &seen.have);
-    let updates: Vec<&Difference> =
-        differences.iter().filter(|it| it.class == Class::Update).collect();
+    let updates: Vec<&Difference> = differences
+        .iter()
+        .filter(|it| it.class == Class::Update)
+        .collect();
     if !updates.is_empty() {
         return Plan::Do(Todo {
             intent: Intent::Update(updates.iter().map(|it| it.field).collect()),
@@ -155,11 +189,16 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     }
     for difference in &differences {
         if let Some(intent) = mend(want, seen, difference) {
-            return Plan::Do(Todo { intent, why: vec![difference.clone()] });
+            return Plan::Do(Todo {
+                intent,
+                why: vec![difference.clone()],
+            });
         }
     }
-    let immutable: Vec<Difference> =
-        differences.into_iter().filter(|it| it.class != Class::Members).collect();
+    let immutable: Vec<Difference> = differences
+        .into_iter()
+        .filter(|it| it.class != Class::Members)
+        .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
@@ -186,11 +225,16 @@ fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<I
     // What is too many goes first: it may hold what is missing (a device, an address).
     let too_many = surplus(row.compare, &difference.want, &difference.have)
         .into_iter()
-        .find(|element| want.kind.may_remove(difference.field, element, &seen.attached));
+        .find(|element| {
+            want.kind
+                .may_remove(difference.field, element, &seen.attached)
+        });
     if let Some(element) = too_many {
         return Some(Intent::Remove(row.name, element));
     }
-    let lacking = missing(row.compare, &difference.want, &difference.have).into_iter().next();
+    let lacking = missing(row.compare, &difference.want, &difference.have)
+        .into_iter()
+        .next();
     lacking.map(|element| Intent::Add(row.name, element))
 }
 
@@ -205,7 +249,11 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
     };
     let mut differences = diff(&want.kind.rows(), spec, have);
     differences.retain(|difference| {
-        !ignored(difference.field) && !want.unmet.iter().any(|unmet| unmet.field == difference.field)
+        !ignored(difference.field)
+            && !want
+                .unmet
+                .iter()
+                .any(|unmet| unmet.field == difference.field)
     });
     differences
 }
@@ -215,5 +263,9 @@ fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
     if let Some(blocker) = blocked {
         return Some(Plan::Blocked(blocker.clone()));
     }
-    want.unmet.first().and_then(|unmet| unmet.why.as_ref().ok()).cloned().map(Plan::Wait)
+    want.unmet
+        .first()
+        .and_then(|unmet| unmet.why.as_ref().ok())
+        .cloned()
+        .map(Plan::Wait)
 }

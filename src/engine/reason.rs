@@ -122,7 +122,10 @@ impl Waiting {
     /// Is it an error that is being retried?
     #[must_use]
     pub const fn is_error(&self) -> bool {
-        matches!(self, Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. })
+        matches!(
+            self,
+            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. }
+        )
     }
 }
 
@@ -137,10 +140,16 @@ impl fmt::Display for Waiting {
             }
             Self::Value { key, path } => write!(f, "Waiting for {} to have {path}", key.short()),
             Self::External(what) => {
-                write!(f, "Waiting for OpenStack resource to be created externally: {what}")
+                write!(
+                    f,
+                    "Waiting for OpenStack resource to be created externally: {what}"
+                )
             }
             Self::Moving(state) => {
-                write!(f, "Waiting for OpenStack resource to be ready: it is {state}")
+                write!(
+                    f,
+                    "Waiting for OpenStack resource to be ready: it is {state}"
+                )
             }
             Self::Leaving => f.write_str("Waiting for OpenStack resource to be deleted"),
             Self::Uncertain(_) => {
@@ -157,7 +166,9 @@ impl fmt::Display for Waiting {
                 }
                 Ok(())
             }
-            Self::Grace(until) => write!(f, "Its manifest is gone; it will be deleted after {until}"),
+            Self::Grace(until) => {
+                write!(f, "Its manifest is gone; it will be deleted after {until}")
+            }
             Self::Manifests(why) => write!(f, "Nothing is deleted while {why}"),
         }
     }
@@ -219,7 +230,10 @@ impl Blocker {
     /// Is it the resource (rather than the manifest) that cannot be helped?
     #[must_use]
     pub const fn is_unrecoverable(&self) -> bool {
-        matches!(self, Self::Stuck { .. } | Self::MarkerLost(_) | Self::ScopeChanged(_))
+        matches!(
+            self,
+            Self::Stuck { .. } | Self::MarkerLost(_) | Self::ScopeChanged(_)
+        )
     }
 }
 

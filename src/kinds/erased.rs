@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::manifest::problem::Code;
 use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
@@ -81,6 +82,46 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+}
+
+impl std::fmt::Display for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Create => f.write_str("create"),
+            Self::Update(fields) => write!(f, "update {}", fields.join(", ")),
+            Self::Act(field) => write!(f, "change {field}"),
+            Self::Add(field, _) => write!(f, "add to {field}"),
+            Self::Remove(field, _) => write!(f, "remove from {field}"),
+            Self::Remedy => f.write_str("bring it on its way"),
+            Self::Adopt => f.write_str("adopt"),
+            Self::Inspect => f.write_str("inspect"),
+            Self::Delete => f.write_str("delete"),
+        }
+    }
+}
+
+impl Intent {
+    /// The verb alone, from a closed set: a metric's label.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update(_) => "update",
+            Self::Act(_) => "act",
+            Self::Add(..) => "add",
+            Self::Remove(..) => "remove",
+            Self::Remedy => "remedy",
+            Self::Adopt => "adopt",
+            Self::Inspect => "inspect",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl std::fmt::Debug for dyn AnyKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// What a kind can do, without its types.
@@ -193,8 +234,9 @@ impl<K: Kind> Of<K> {
     }
 
     fn typed(spec: &Value) -> Result<K::Spec, Refusal> {
-        serde_json::from_value(spec.clone())
-            .map_err(|error| Refusal::new(format!("the {} spec is not understood: {error}", K::NAME)))
+        serde_json::from_value(spec.clone()).map_err(|error| {
+            Refusal::new(format!("the {} spec is not understood: {error}", K::NAME))
+        })
     }
 }
 
@@ -251,9 +293,17 @@ impl<K: Kind> AnyKind for Of<K> {
     }
 
     fn accept(&self, manifest: &Manifest) -> Result<Accepted, Vec<Problem>> {
-        let base = if K::SHAPE == Shape::Flat { "/spec" } else { "/spec/resource" };
+        let base = if K::SHAPE == Shape::Flat {
+            "/spec"
+        } else {
+            "/spec/resource"
+        };
         let mut needs = Vec::new();
-        let mut accepted = Accepted { spec: None, filter: None, needs: Vec::new() };
+        let mut accepted = Accepted {
+            spec: None,
+            filter: None,
+            needs: Vec::new(),
+        };
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
@@ -261,7 +311,12 @@ impl<K: Kind> AnyKind for Of<K> {
                     manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
-                    problems.push(manifest.invalid(&pointer, complaint.message, complaint.hint));
+                    problems.push(manifest.problem(
+                        &pointer,
+                        Code::InvalidValue,
+                        complaint.message,
+                        complaint.hint,
+                    ));
                 }
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
@@ -280,10 +335,18 @@ impl<K: Kind> AnyKind for Of<K> {
             Content::Data(_) => return Ok(accepted),
         };
         if manifest.group == Group::Orc {
-            problems.extend(needs.iter().filter_map(|need| only_names(manifest, pointer_base, need)));
+            problems.extend(
+                needs
+                    .iter()
+                    .filter_map(|need| only_names(manifest, pointer_base, need)),
+            );
         }
         accepted.needs = needs;
-        if problems.is_empty() { Ok(accepted) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(accepted)
+        } else {
+            Err(problems)
+        }
     }
 
     fn look(&self, item: Value) -> Result<Found, String> {
@@ -344,8 +407,10 @@ impl<K: Kind> AnyKind for Of<K> {
         let Ok(filter) = serde_json::from_value::<K::Filter>(filter.clone()) else {
             return Vec::new();
         };
-        let typed: Vec<&K::Object> =
-            objects.iter().filter_map(|found| found.object.downcast_ref()).collect();
+        let typed: Vec<&K::Object> = objects
+            .iter()
+            .filter_map(|found| found.object.downcast_ref())
+            .collect();
         let chosen = K::choose(&filter, &typed);
         let is_chosen = |found: &Found| {
             found
@@ -353,7 +418,9 @@ impl<K: Kind> AnyKind for Of<K> {
                 .downcast_ref::<K::Object>()
                 .is_some_and(|object| chosen.iter().any(|other| std::ptr::eq(*other, object)))
         };
-        (0..objects.len()).filter(|index| is_chosen(objects[*index])).collect()
+        (0..objects.len())
+            .filter(|index| is_chosen(objects[*index]))
+            .collect()
     }
 
     fn resource_name(&self, spec: &Value) -> Option<String> {
@@ -401,7 +468,10 @@ impl<K: Kind> AnyKind for Of<K> {
         let object = Self::object(found)?;
         let action = |field: &str, element: Option<&Element>, removing: bool| {
             let spec = Self::typed(spec)?;
-            let row = K::FIELDS.iter().find(|row| row.name == field).map(|row| &row.change);
+            let row = K::FIELDS
+                .iter()
+                .find(|row| row.name == field)
+                .map(|row| &row.change);
             match row {
                 Some(Change::Members { remove, .. }) if removing => {
                     K::act(*remove, element, &spec, object)
@@ -412,7 +482,10 @@ impl<K: Kind> AnyKind for Of<K> {
                     | Change::Lose(action)
                     | Change::Members { add: action, .. },
                 ) => K::act(*action, element, &spec, object),
-                _ => Err(Refusal::new(format!("{field} of a {} cannot be changed", K::NAME))),
+                _ => Err(Refusal::new(format!(
+                    "{field} of a {} cannot be changed",
+                    K::NAME
+                ))),
             }
         };
         match intent {
@@ -445,11 +518,16 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
 /// In ORC's group a reference is the name of an object, nothing else.
 fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Problem> {
     use super::need::DeclaredWhat;
-    let DeclaredWhat::Object { reference: Ref::Id(_) | Ref::Filter(_), .. } = need.what else {
+    let DeclaredWhat::Object {
+        reference: Ref::Id(_) | Ref::Filter(_),
+        ..
+    } = need.what
+    else {
         return None;
     };
-    Some(manifest.invalid(
+    Some(manifest.problem(
         &format!("{base}{}", need.pointer),
+        Code::NativeField,
         "a reference in this API group is the name of an object".to_owned(),
         Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
     ))
@@ -478,6 +556,12 @@ pub fn unclassified(kind: &dyn AnyKind) -> Vec<String> {
     let unkeyed = rows
         .iter()
         .filter(|row| row.class == Class::Members && !matches!(row.compare, Compare::Elements(_)))
-        .map(|row| format!("{}.{} is a set without Compare::Elements", kind.name(), row.name));
+        .map(|row| {
+            format!(
+                "{}.{} is a set without Compare::Elements",
+                kind.name(),
+                row.name
+            )
+        });
     missing.chain(unknown).chain(twice).chain(unkeyed).collect()
 }

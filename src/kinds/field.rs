@@ -75,6 +75,8 @@ pub enum Compare {
     /// A list of elements, each of which is the same as another when these of its fields are; all
     /// that the manifest sets when empty.
     Elements(&'static [&'static str]),
+    /// A list whose elements must be there, as far as the manifest sets them; others stay.
+    Contains,
 }
 
 /// One row of a kind's FIELDS.
@@ -92,7 +94,11 @@ impl<A> Field<A> {
     /// A field that is compared as a value.
     #[must_use]
     pub const fn new(name: &'static str, change: Change<A>) -> Self {
-        Self { name, change, compare: Compare::Value }
+        Self {
+            name,
+            change,
+            compare: Compare::Value,
+        }
     }
 
     /// The same field, compared otherwise.
@@ -153,11 +159,14 @@ fn satisfies(compare: Compare, want: &Value, have: &Value) -> bool {
         Compare::Value => covers(want, have),
         Compare::Set => sorted(want) == sorted(have),
         Compare::Pairs(key, value) => elements(want).iter().all(|pair| {
-            elements(have).iter().any(|there| there[key] == pair[key] && there[value] == pair[value])
+            elements(have)
+                .iter()
+                .any(|there| there[key] == pair[key] && there[value] == pair[value])
         }),
         Compare::Elements(_) => {
             missing(compare, want, have).is_empty() && surplus(compare, want, have).is_empty()
         }
+        Compare::Contains => missing(compare, want, have).is_empty(),
     }
 }
 
@@ -200,7 +209,10 @@ fn covers(want: &Value, have: &Value) -> bool {
         }),
         (Value::Array(want), Value::Array(have)) => {
             want.len() == have.len()
-                && want.iter().zip(have).all(|(wanted, there)| covers(wanted, there))
+                && want
+                    .iter()
+                    .zip(have)
+                    .all(|(wanted, there)| covers(wanted, there))
         }
         _ => want == have,
     }
@@ -222,7 +234,11 @@ mod tests {
     use serde_json::json;
 
     const fn row(name: &'static str, class: Class, compare: Compare) -> Row {
-        Row { name, class, compare }
+        Row {
+            name,
+            class,
+            compare,
+        }
     }
 
     #[test]
@@ -233,17 +249,32 @@ mod tests {
             row("image", Class::Birth, Compare::Value),
         ];
         let have = json!({"size": 5, "description": "by hand", "image": "b"});
-        assert_eq!(diff(&rows, &json!({"size": 5, "description": null, "image": "a"}), &have), []);
+        assert_eq!(
+            diff(
+                &rows,
+                &json!({"size": 5, "description": null, "image": "a"}),
+                &have
+            ),
+            []
+        );
         let found = diff(&rows, &json!({"size": 6}), &have);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].field, &found[0].have, &found[0].want), ("size", &json!(5), &json!(6)));
+        assert_eq!(
+            (found[0].field, &found[0].have, &found[0].want),
+            ("size", &json!(5), &json!(6))
+        );
     }
 
     #[test]
     fn pairs_of_others_stay() {
-        let rows = [row("metadata", Class::Action, Compare::Pairs("key", "value"))];
+        let rows = [row(
+            "metadata",
+            Class::Action,
+            Compare::Pairs("key", "value"),
+        )];
         let want = json!({"metadata": [{"key": "role", "value": "db"}]});
-        let mut have = json!({"metadata": [{"key": "x", "value": "1"}, {"key": "role", "value": "db"}]});
+        let mut have =
+            json!({"metadata": [{"key": "x", "value": "1"}, {"key": "role", "value": "db"}]});
         assert_eq!(diff(&rows, &want, &have), []);
         have["metadata"][1]["value"] = json!("web");
         assert_eq!(diff(&rows, &want, &have).len(), 1);
@@ -259,9 +290,28 @@ mod tests {
     }
 
     #[test]
+    fn what_must_be_contained_may_have_company() {
+        let rows = [row("addresses", Class::Action, Compare::Contains)];
+        let have = json!({"addresses": [{"subnet": "v6", "ip": "::1"}, {"subnet": "v4", "ip": "1"}]});
+        assert_eq!(diff(&rows, &json!({"addresses": [{"subnet": "v4"}]}), &have), []);
+        let other = json!({"addresses": [{"subnet": "v4", "ip": "2"}]});
+        assert_eq!(diff(&rows, &other, &have).len(), 1);
+    }
+
+    #[test]
     fn order_of_a_set_means_nothing() {
         let rows = [row("tags", Class::Update, Compare::Set)];
-        assert_eq!(diff(&rows, &json!({"tags": ["b", "a"]}), &json!({"tags": ["a", "b"]})), []);
-        assert_eq!(diff(&rows, &json!({"tags": []}), &json!({"tags": ["a"]})).len(), 1);
+        assert_eq!(
+            diff(
+                &rows,
+                &json!({"tags": ["b", "a"]}),
+                &json!({"tags": ["a", "b"]})
+            ),
+            []
+        );
+        assert_eq!(
+            diff(&rows, &json!({"tags": []}), &json!({"tags": ["a"]})).len(),
+            1
+        );
     }
 }

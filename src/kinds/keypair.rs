@@ -192,7 +192,7 @@ impl Kind for KeyPair {
                     }
                     key
                 }
-                None => return Ok(Material::default()),
+                None => return Err(Refusal::new(format!("{path} could not be read"))),
             },
             (None, Some(key)) => key.trim().to_owned(),
             (None, None) => return Ok(Material::default()),
@@ -410,10 +410,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_yet_leaves_the_spec_as_it_is() {
+    fn a_file_that_was_not_read_is_refused() {
         let mut wanted = spec(json!({"publicKeyFile": "id.pub"}));
-        let before = wanted.clone();
-        KeyPair::fill(&mut wanted, &Inputs::default()).unwrap();
-        assert_eq!(wanted, before);
+        let refusal = KeyPair::fill(&mut wanted, &Inputs::default()).unwrap_err();
+        assert_eq!(refusal.message, "id.pub could not be read");
     }
 }

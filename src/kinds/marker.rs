@@ -39,7 +39,11 @@ impl Owner {
     /// The marker of one try to create an object.
     #[must_use]
     pub fn marker(&self, key: &Key, attempt: u64) -> Marker {
-        Marker { owner: self.short(), uid: self.uid(key), attempt }
+        Marker {
+            owner: self.short(),
+            uid: self.uid(key),
+            attempt,
+        }
     }
 
     /// The first 32 bits, as they stand in a marker.
@@ -118,9 +122,13 @@ impl Marker {
 
 fn base32() -> Encoding {
     let mut specification = Specification::new();
-    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification
+        .symbols
+        .push_str("abcdefghijklmnopqrstuvwxyz234567");
     // The alphabet is a constant of 32 different symbols, which is all that can be wrong with it.
-    specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
+    specification
+        .encoding()
+        .unwrap_or(data_encoding::BASE32_NOPAD)
 }
 
 #[cfg(test)]
@@ -136,7 +144,10 @@ mod tests {
     fn the_same_owner_and_key_give_the_same_uid() {
         let key = Key::new("Volume", "default", "data");
         assert_eq!(owner().uid(&key), owner().uid(&key));
-        assert_ne!(owner().uid(&key), owner().uid(&Key::new("Volume", "default", "date")));
+        assert_ne!(
+            owner().uid(&key),
+            owner().uid(&Key::new("Volume", "default", "date"))
+        );
         assert_ne!(owner().uid(&key), Owner(Uuid::nil()).uid(&key));
     }
 

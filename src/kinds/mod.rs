@@ -12,6 +12,13 @@ pub mod image;
 pub mod keypair;
 pub mod marker;
 pub mod need;
+pub mod network;
+pub mod neutron;
+pub mod port;
+pub mod router;
+pub mod router_interface;
+pub mod server;
+pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod volume;
@@ -39,8 +46,14 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<flavor::Flavor>::NEW,
     &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
+    &Of::<network::Network>::NEW,
+    &Of::<subnet::Subnet>::NEW,
+    &Of::<port::Port>::NEW,
+    &Of::<router::Router>::NEW,
+    &Of::<router_interface::RouterInterface>::NEW,
     &Of::<volume_type::VolumeType>::NEW,
     &Of::<volume::Volume>::NEW,
+    &Of::<server::Server>::NEW,
 ];
 
 /// The kind of this name.
@@ -51,11 +64,20 @@ pub fn find(name: &str) -> Option<&'static dyn AnyKind> {
 
 /// Nova requests are written for 2.79; lists and reads are at 2.46, the last version in which a
 /// server names its flavor by id (from 2.47 on it is embedded without one).
-pub const COMPUTE: Microversion = Microversion { want: (2, 79), floor: (2, 1) };
+pub const COMPUTE: Microversion = Microversion {
+    want: (2, 79),
+    floor: (2, 1),
+};
 /// See [`COMPUTE`].
-pub const COMPUTE_READ: Microversion = Microversion { want: (2, 46), floor: (2, 3) };
+pub const COMPUTE_READ: Microversion = Microversion {
+    want: (2, 46),
+    floor: (2, 3),
+};
 /// Cinder requests are written for 3.59.
-pub const BLOCK_STORAGE: Microversion = Microversion { want: (3, 59), floor: (3, 0) };
+pub const BLOCK_STORAGE: Microversion = Microversion {
+    want: (3, 59),
+    floor: (3, 0),
+};
 
 /// Where a kind's ownership marker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +156,9 @@ impl Refusal {
     /// A refusal in words.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }
 
@@ -153,7 +177,11 @@ impl Complaint {
     /// A complaint about the field at `pointer`.
     #[must_use]
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into(), hint: None }
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same complaint with a hint.
@@ -250,7 +278,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// The id in the answer to `create`.
     fn born(reply: &Reply) -> Option<String> {
         let one = Self::COLLECTION.one;
-        let body = if one.is_empty() { &reply.body } else { &reply.body[one] };
+        let body = if one.is_empty() {
+            &reply.body
+        } else {
+            &reply.body[one]
+        };
         body["id"].as_str().map(str::to_owned)
     }
 
@@ -288,16 +320,31 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// The request that reads one.
     fn read(id: &str) -> Call {
-        let Collection { path, route, read, .. } = Self::COLLECTION;
-        Call::new(Self::SERVICE, Method::Get, route, format!("{path}/{}", call::segment(id))).at(read)
+        let Collection {
+            path, route, read, ..
+        } = Self::COLLECTION;
+        Call::new(
+            Self::SERVICE,
+            Method::Get,
+            route,
+            format!("{path}/{}", call::segment(id)),
+        )
+        .at(read)
     }
 
     /// The request that deletes it. Never a cascade.
     fn delete(object: &Self::Object) -> Call {
-        let Collection { path, route, read, .. } = Self::COLLECTION;
+        let Collection {
+            path, route, read, ..
+        } = Self::COLLECTION;
         let id = Self::identity(object).id;
-        Call::new(Self::SERVICE, Method::Delete, route, format!("{path}/{}", call::segment(&id)))
-            .at(read)
+        Call::new(
+            Self::SERVICE,
+            Method::Delete,
+            route,
+            format!("{path}/{}", call::segment(&id)),
+        )
+        .at(read)
     }
 
     /// The request that writes our marker onto an existing resource, by explicit consent (`adopt`).
@@ -308,16 +355,29 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// Of the objects that match, those that the filter means; more than one is an ambiguity.
     fn choose<'a>(filter: &Self::Filter, objects: &[&'a Self::Object]) -> Vec<&'a Self::Object> {
-        objects.iter().copied().filter(|object| Self::matches(filter, object)).collect()
+        objects
+            .iter()
+            .copied()
+            .filter(|object| Self::matches(filter, object))
+            .collect()
     }
 
     /// The list request of the collection.
     fn list() -> List {
-        let Collection { list, query, many, read, .. } = Self::COLLECTION;
+        let Collection {
+            list,
+            query,
+            many,
+            read,
+            ..
+        } = Self::COLLECTION;
         List {
             service: Self::SERVICE,
             path: list,
-            query: query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            query: query
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
             items: many,
             microversion: read,
         }
@@ -343,9 +403,10 @@ impl<'a> Attached<'a> {
 
     /// Those of one kind: what is known of each, and the object.
     pub fn of<K: Kind>(&self) -> impl Iterator<Item = (&'a erased::Found, &'a K::Object)> {
-        self.items.iter().filter(|(kind, _)| *kind == K::NAME).filter_map(|(_, found)| {
-            Some((*found, found.object.downcast_ref::<K::Object>()?))
-        })
+        self.items
+            .iter()
+            .filter(|(kind, _)| *kind == K::NAME)
+            .filter_map(|(_, found)| Some((*found, found.object.downcast_ref::<K::Object>()?)))
     }
 }
 

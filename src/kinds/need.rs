@@ -95,18 +95,24 @@ impl Need<'_> {
     #[must_use]
     pub fn declare(&self) -> Declared {
         let what = match &self.what {
-            What::Object { kind, reference } => {
-                DeclaredWhat::Object { kind, reference: (**reference).clone() }
-            }
+            What::Object { kind, reference } => DeclaredWhat::Object {
+                kind,
+                reference: (**reference).clone(),
+            },
             What::Value(source) => DeclaredWhat::Value((*source).clone()),
-            What::SecretKey { name, key } => {
-                DeclaredWhat::SecretKey { name: (*name).to_owned(), key: (*key).to_owned() }
-            }
-            What::File { path, reading } => {
-                DeclaredWhat::File { path: (*path).to_owned(), reading: *reading }
-            }
+            What::SecretKey { name, key } => DeclaredWhat::SecretKey {
+                name: (*name).to_owned(),
+                key: (*key).to_owned(),
+            },
+            What::File { path, reading } => DeclaredWhat::File {
+                path: (*path).to_owned(),
+                reading: *reading,
+            },
         };
-        Declared { pointer: self.pointer.clone(), what }
+        Declared {
+            pointer: self.pointer.clone(),
+            what,
+        }
     }
 }
 
@@ -114,7 +120,11 @@ impl Declared {
     /// The spec's top-level field that needs this.
     #[must_use]
     pub fn field(&self) -> &str {
-        self.pointer.trim_start_matches('/').split('/').next().unwrap_or_default()
+        self.pointer
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default()
     }
 }
 
@@ -141,7 +151,10 @@ mod tests {
     fn the_field_of_a_need_is_its_first_segment() {
         let need = |pointer: &str| Declared {
             pointer: pointer.to_owned(),
-            what: DeclaredWhat::SecretKey { name: String::new(), key: String::new() },
+            what: DeclaredWhat::SecretKey {
+                name: String::new(),
+                key: String::new(),
+            },
         };
         assert_eq!(need("/userData/values/x").field(), "userData");
         assert_eq!(need("/imageRef").field(), "imageRef");

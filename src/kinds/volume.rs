@@ -122,7 +122,7 @@ pub struct Object {
     availability_zone: Option<String>,
     volume_type: Option<String>,
     #[serde(default)]
-    bootable: String,
+    pub(super) bootable: String,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
     #[serde(default)]

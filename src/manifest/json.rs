@@ -13,13 +13,13 @@ use super::suggest::quote;
 /// Reads a file of one or several JSON values.
 pub(super) fn read(file: &Arc<str>, text: &str) -> (Vec<Document>, Vec<Problem>) {
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut walk = Walk {
         text,
         at: 0,
         mark: Mark { line: 1, column: 1 },
     };
-    while let Some(value) = stream.next() {
+    for value in stream {
         match value {
             Ok(value) => {
                 walk.space();

@@ -30,15 +30,19 @@ mod yaml;
 pub use duration::{duration_text, parse_duration};
 pub use key::{BadKey, DEFAULT_NAMESPACE, Key};
 pub use names::name_fault;
+pub use parse::Shape;
 pub use place::{Mark, Origin, Places, words};
 pub use policy::{
     Adopt, CloudRef, DEFAULT_DEADLINE, Lifecycle, Management, OnDelete, OnError, Permission,
     Policy, Replace, UserDataChange,
 };
+pub use problem::Problem;
+pub use reference::{Ref, ValueSource, lookup};
 pub use secret::Bytes;
 pub use suggest::did_you_mean;
+pub use typed::typed;
 
-use problem::{Code, Problem};
+use problem::Code;
 
 /// The API group that a manifest was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

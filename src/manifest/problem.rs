@@ -120,13 +120,13 @@ pub enum Severity {
 
 /// Which objects may be declared in the part that could not be read. None of them may be deleted
 /// for not being declared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Hides {
     /// No object: every one that is declared there was read.
     Nothing,
-    /// This object: its identity is known, what it says is not.
-    Object(Key),
+    /// The problem's own object: its identity is known, what it says is not.
+    Object,
     /// Any object.
     Unknown,
 }
@@ -140,7 +140,7 @@ pub struct Problem {
     /// What, as a stable word.
     pub code: Code,
     /// What, in a sentence: lower case, no full stop, names the field.
-    pub message: String,
+    pub message: Box<str>,
     /// Where.
     pub origin: Option<Origin>,
     /// Whose.
@@ -161,7 +161,7 @@ impl Problem {
         Self {
             severity: Severity::Error,
             code,
-            message: message.into(),
+            message: message.into().into_boxed_str(),
             origin: None,
             object: None,
             hint: None,
@@ -191,7 +191,7 @@ impl Problem {
     #[must_use]
     pub fn about(mut self, object: Key) -> Self {
         if self.severity == Severity::Error {
-            self.hides = Hides::Object(object.clone());
+            self.hides = Hides::Object;
         }
         self.object = Some(object);
         self
@@ -209,6 +209,17 @@ impl Problem {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Whether an object may be declared in what could not be read, so that it must not be deleted
+    /// for not being declared.
+    #[must_use]
+    pub fn may_hide(&self, key: &Key) -> bool {
+        match self.hides {
+            Hides::Nothing => false,
+            Hides::Object => self.object.as_ref().is_none_or(|object| object == key),
+            Hides::Unknown => true,
+        }
     }
 
     /// Whether it is an error.
@@ -294,7 +305,7 @@ fn excerpt(line: &str, column: u32) -> (String, String, usize) {
     const WIDTH: usize = 100;
     let line = line.trim_end_matches('\r');
     let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-    let skip = if column > BEFORE { column - BEFORE } else { 0 };
+    let skip = column.saturating_sub(BEFORE);
     let shown: Vec<char> = line
         .chars()
         .skip(skip)
@@ -360,6 +371,19 @@ mod tests {
         };
         assert!(!confidential.render(Some("hunter2")).contains("hunter2"));
         assert!(!problem(7, 1).render(Some("hunter2")).contains("hunter2"));
+    }
+
+    #[test]
+    fn an_error_hides_its_object_a_warning_none_and_one_without_an_object_any() {
+        let (db, web) = (
+            Key::new("Server", "default", "db"),
+            Key::new("Server", "default", "web"),
+        );
+        let error = Problem::error(Code::BadYaml, "x");
+        let warning = Problem::warning(Code::Ignored, "x").about(db.clone());
+        assert!(error.may_hide(&db) && error.may_hide(&web));
+        assert!(problem(1, 1).may_hide(&db) && !problem(1, 1).may_hide(&web));
+        assert!(!warning.may_hide(&db));
     }
 
     #[test]

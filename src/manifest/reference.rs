@@ -17,6 +17,17 @@ pub enum Ref {
     Filter(Value),
 }
 
+impl Ref {
+    /// The resource's id, where it is known: as written, or once the reference was resolved.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Name(_) | Self::Filter(_) => None,
+        }
+    }
+}
+
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RefFields {

@@ -447,6 +447,13 @@ impl Kind for Image {
             .as_ref()
             .and_then(upload)
             .ok_or_else(|| Refusal::new("the image has no content to upload"))?;
+        // A relative path was never resolved beneath the manifests.
+        if let Source::File(path) = &upload.source
+            && !path.is_absolute()
+        {
+            let message = format!("the file `{}` could not be found", path.display());
+            return Err(Refusal::new(message));
+        }
         let path = format!("images/{}/file", segment(&image.id));
         Ok(
             Call::new(Self::SERVICE, Method::Put, "images/{id}/file", path)
