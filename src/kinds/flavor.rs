@@ -96,13 +96,14 @@ pub struct Filter {
     pub min_disk: Option<u32>,
 }
 
-/// What is known of a flavor.
+/// What is known of a flavor. As in ORC, what is empty is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Name in the cloud.
     pub name: String,
     /// Free text for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Memory in MiB.
     pub ram: u32,
@@ -115,8 +116,10 @@ pub struct Status {
     /// Swap in MiB.
     pub swap: u32,
     /// May every project use it?
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_public: Option<bool>,
     /// Extra specs, when they may be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_specs: Option<Vec<ExtraSpec>>,
 }
 

@@ -69,10 +69,13 @@ pub struct Status {
     /// Name in the cloud.
     pub name: String,
     /// Free text for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// May every project use it?
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_public: Option<bool>,
     /// Extra specs, as far as they may be seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_specs: Vec<ExtraSpec>,
 }
 
@@ -297,7 +300,10 @@ mod tests {
         let found = Of::<VolumeType>::NEW.look(lvm).unwrap();
         assert_eq!(found.natural_key.as_deref(), Some("lvmdriver-1"));
         let status = Of::<VolumeType>::NEW.status(&found, &Attached::default());
-        assert_eq!(status["extraSpecs"], json!([]));
+        assert_eq!(
+            status,
+            json!({"name": "lvmdriver-1", "isPublic": true})
+        );
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub struct Filter {
     pub tags: Option<Vec<String>>,
 }
 
-/// What is known of an image.
+/// What is known of an image. As in ORC, what is empty is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -165,14 +165,16 @@ pub struct Status {
     /// Whether it can be deleted.
     pub protected: bool,
     /// Tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The digest of the content as Glance keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<StatusHash>,
     /// Size of the content in bytes.
-    #[serde(rename = "sizeB")]
+    #[serde(rename = "sizeB", skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Size of the disk in bytes.
-    #[serde(rename = "virtualSizeB")]
+    #[serde(rename = "virtualSizeB", skip_serializing_if = "Option::is_none")]
     pub virtual_size: Option<u64>,
 }
 

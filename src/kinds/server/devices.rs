@@ -26,9 +26,10 @@ pub struct Interface {
     /// Hardware address.
     pub mac_addr: String,
     /// The port's status: `ACTIVE`, `DOWN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub port_state: Option<String>,
     /// Its addresses.
-    #[serde(rename = "fixedIPs")]
+    #[serde(rename = "fixedIPs", skip_serializing_if = "Vec::is_empty")]
     pub fixed_ips: Vec<FixedIp>,
 }
 
@@ -49,6 +50,7 @@ pub struct AttachedVolume {
     /// The volume.
     pub id: String,
     /// Its device in the server, as far as the hypervisor tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
 }
 

@@ -59,38 +59,45 @@ pub struct Filter {
     pub not_tags_any: Option<Vec<String>>,
 }
 
-/// What is known of a server.
+/// What is known of a server. As in ORC, what is empty is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Name in the cloud.
     pub name: String,
     /// Free text for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Nova's status: `ACTIVE`, `SHUTOFF`, ...
     pub status: String,
     /// Its host, as a name that differs from project to project.
-    #[serde(rename = "hostID")]
+    #[serde(rename = "hostID", skip_serializing_if = "Option::is_none")]
     pub host_id: Option<String>,
     /// The image that its disk was made from.
-    #[serde(rename = "imageID")]
+    #[serde(rename = "imageID", skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
     /// Its flavor.
-    #[serde(rename = "flavorID")]
+    #[serde(rename = "flavorID", skip_serializing_if = "Option::is_none")]
     pub flavor_id: Option<String>,
     /// Its keypair.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keypair: Option<String>,
     /// Availability zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_zone: Option<String>,
     /// Whether it finds its metadata on a drive.
     pub config_drive: bool,
     /// Its network interfaces, in the order in which their ports were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,
     /// The volumes that are attached to it, the one that it boots from among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<AttachedVolume>,
     /// Metadata, ours included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<Metadata>,
     /// Tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
 }
 
@@ -288,8 +295,7 @@ impl Kind for Server {
                 volume_ref: Ref::Id(id),
                 tag: None,
             }),
-            // Without an id it is not known, and not compared.
-            flavor_ref: Ref::Id(id_in(&server.flavor).unwrap_or_default()),
+            flavor_ref: flavor(server),
             keypair_ref: server.key_name.clone().map(Ref::Id),
             ports: Some(ports.collect()),
             networks: None,
@@ -385,6 +391,15 @@ impl Kind for Server {
             && tags_any.as_ref().is_none_or(|it| it.iter().any(has))
             && !not_tags.as_ref().is_some_and(|it| it.iter().all(has))
             && !not_tags_any.as_ref().is_some_and(|it| it.iter().any(has))
+    }
+}
+
+/// The flavor by its id, or by its name where that is all that is embedded. It is not compared.
+fn flavor(server: &Object) -> Ref {
+    match (id_in(&server.flavor), server.flavor["original_name"].as_str()) {
+        (Some(id), _) => Ref::Id(id),
+        (None, Some(name)) => Ref::Filter(json!({ "name": name })),
+        (None, None) => Ref::Id("unknown".to_owned()),
     }
 }
 
