@@ -292,8 +292,12 @@ mod tests {
     #[test]
     fn what_must_be_contained_may_have_company() {
         let rows = [row("addresses", Class::Action, Compare::Contains)];
-        let have = json!({"addresses": [{"subnet": "v6", "ip": "::1"}, {"subnet": "v4", "ip": "1"}]});
-        assert_eq!(diff(&rows, &json!({"addresses": [{"subnet": "v4"}]}), &have), []);
+        let have =
+            json!({"addresses": [{"subnet": "v6", "ip": "::1"}, {"subnet": "v4", "ip": "1"}]});
+        assert_eq!(
+            diff(&rows, &json!({"addresses": [{"subnet": "v4"}]}), &have),
+            []
+        );
         let other = json!({"addresses": [{"subnet": "v4", "ip": "2"}]});
         assert_eq!(diff(&rows, &other, &have).len(), 1);
     }

@@ -127,6 +127,9 @@ pub struct Identity {
     /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
     /// can be seen together with it.
     pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
 }
 
 /// What a new resource is given at birth, beside its spec.
@@ -209,6 +212,10 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const MARKER: MarkerPlace;
     /// One row per field of `Spec`, in the order in which changes are made.
     const FIELDS: &'static [Field<Self::Action>];
+    /// Fields that ORC's API group does not have, as pointers below the spec; `*` is any item.
+    const NATIVE_FIELDS: &'static [&'static str] = &[];
+    /// The same for the filter.
+    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];

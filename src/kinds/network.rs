@@ -255,7 +255,13 @@ impl Kind for Network {
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
-        let Spec { name, description, tags, mtu, .. } = spec;
+        let Spec {
+            name,
+            description,
+            tags,
+            mtu,
+            ..
+        } = spec;
         let mut complaints =
             neutron::check(name.as_deref(), description.as_deref(), tags.as_deref());
         if mtu.is_some_and(|mtu| !(68..=9216).contains(&mtu)) {
@@ -324,7 +330,15 @@ impl Kind for Network {
     }
 
     fn matches(filter: &Filter, network: &Object) -> bool {
-        let Filter { name, description, external, tags, tags_any, not_tags, not_tags_any } = filter;
+        let Filter {
+            name,
+            description,
+            external,
+            tags,
+            tags_any,
+            not_tags,
+            not_tags_any,
+        } = filter;
         let wanted = Wanted {
             name: name.as_deref(),
             description: description.as_deref(),
@@ -348,7 +362,10 @@ fn write(body: &mut Map<String, Value>, spec: &Spec, field: &str) {
         "mtu" => ("mtu", json!(spec.mtu)),
         "portSecurityEnabled" => ("port_security_enabled", json!(spec.port_security_enabled)),
         "dnsDomain" => ("dns_domain", json!(spec.dns_domain)),
-        "availabilityZoneHints" => ("availability_zone_hints", json!(spec.availability_zone_hints)),
+        "availabilityZoneHints" => (
+            "availability_zone_hints",
+            json!(spec.availability_zone_hints),
+        ),
         _ => return,
     };
     if !value.is_null() {
@@ -381,8 +398,14 @@ mod tests {
 
     #[test]
     fn what_is_created_is_what_was_wanted() {
-        assert_eq!(unlike::<Network>(&whole(), &json!({"status": "ACTIVE"})), ["tags"]);
-        assert_eq!(unlike::<Network>(&json!({}), &json!({})), Vec::<&str>::new());
+        assert_eq!(
+            unlike::<Network>(&whole(), &json!({"status": "ACTIVE"})),
+            ["tags"]
+        );
+        assert_eq!(
+            unlike::<Network>(&json!({}), &json!({})),
+            Vec::<&str>::new()
+        );
     }
 
     #[test]
@@ -390,7 +413,10 @@ mod tests {
         let found = fixture::<Network>(RECORDED);
         assert_eq!(found.health, Health::Ready);
         assert_eq!(found.name, "rec-network");
-        assert_eq!(found.project.as_deref(), Some("5d1c919fd583475cb09f0dcd5342c375"));
+        assert_eq!(
+            found.project.as_deref(),
+            Some("5d1c919fd583475cb09f0dcd5342c375")
+        );
         assert_eq!(
             status::<Network>(&found),
             json!({
@@ -408,7 +434,10 @@ mod tests {
         let found = fixture::<Network>(RECORDED);
         assert_eq!(drift::<Network>(&json!({}), &found), []);
         let want = json!({"description": "new", "external": true, "mtu": 1450});
-        let fields: Vec<_> = drift::<Network>(&want, &found).iter().map(|it| it.field).collect();
+        let fields: Vec<_> = drift::<Network>(&want, &found)
+            .iter()
+            .map(|it| it.field)
+            .collect();
         assert_eq!(fields, ["description", "external"]);
         let call = request::<Network>(&Intent::Update(fields), &want, Some(&found)).unwrap();
         assert_eq!(call.method, Method::Put);
@@ -424,8 +453,14 @@ mod tests {
         let found = fixture::<Network>(RECORDED);
         let want = resolved::<Network>(&json!({"tags": ["b", "a", "b"]}));
         let call = request::<Network>(&Intent::Act("tags"), &want, Some(&found)).unwrap();
-        assert_eq!(call.path, "networks/2947d296-3fb8-48a9-a057-98e0c66e1fd1/tags");
-        assert_eq!((call.method, call.route), (Method::Put, "networks/{id}/tags"));
+        assert_eq!(
+            call.path,
+            "networks/2947d296-3fb8-48a9-a057-98e0c66e1fd1/tags"
+        );
+        assert_eq!(
+            (call.method, call.route),
+            (Method::Put, "networks/{id}/tags")
+        );
         assert_eq!(body(&call), &json!({"tags": ["a", "b"]}));
     }
 
@@ -434,7 +469,10 @@ mod tests {
         let (inner, public) = (fixture::<Network>(RECORDED), fixture::<Network>(PUBLIC));
         let filter = json!({"external": true});
         assert!(chooses::<Network>(&filter, &public) && !chooses::<Network>(&filter, &inner));
-        assert!(chooses::<Network>(&json!({"name": "public", "external": true}), &public));
+        assert!(chooses::<Network>(
+            &json!({"name": "public", "external": true}),
+            &public
+        ));
         assert!(!chooses::<Network>(&json!({"name": "publi"}), &public));
         assert!(!chooses::<Network>(&json!({"tags": ["x"]}), &public));
     }
@@ -442,6 +480,9 @@ mod tests {
     #[test]
     fn an_mtu_out_of_range_is_refused() {
         assert_eq!(complaints::<Network>(&json!({"mtu": 67})), ["/mtu"]);
-        assert_eq!(complaints::<Network>(&json!({"mtu": 9216})), Vec::<String>::new());
+        assert_eq!(
+            complaints::<Network>(&json!({"mtu": 9216})),
+            Vec::<String>::new()
+        );
     }
 }

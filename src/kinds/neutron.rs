@@ -112,8 +112,7 @@ impl Standard {
             name: self.name().to_owned(),
             project: self.project(),
             marker: self.marker(),
-            natural_key: None,
-            attached_to: Vec::new(),
+            ..Identity::default()
         }
     }
 
@@ -138,7 +137,10 @@ impl Standard {
     /// The project it belongs to.
     #[must_use]
     pub fn project(&self) -> Option<String> {
-        self.project_id.clone().or_else(|| self.tenant_id.clone()).filter(|id| !id.is_empty())
+        self.project_id
+            .clone()
+            .or_else(|| self.tenant_id.clone())
+            .filter(|id| !id.is_empty())
     }
 
     /// The description to send, so that the resource keeps the marker that it has.
@@ -167,7 +169,14 @@ impl Standard {
     /// Does the common part of a filter choose it?
     #[must_use]
     pub fn is(&self, wanted: &Wanted<'_>) -> bool {
-        let Wanted { name, description, tags, tags_any, not_tags, not_tags_any } = *wanted;
+        let Wanted {
+            name,
+            description,
+            tags,
+            tags_any,
+            not_tags,
+            not_tags_any,
+        } = *wanted;
         let has = |tag: &String| self.tags.contains(tag);
         name.is_none_or(|it| it == self.name())
             && description
@@ -182,7 +191,10 @@ impl Standard {
     #[must_use]
     pub fn brand(&self, collection: &Collection, birth: &Birth<'_>) -> Call {
         let mut body = Map::new();
-        body.insert("description".to_owned(), json!(birth.marker.describe(Some(self.text()))));
+        body.insert(
+            "description".to_owned(),
+            json!(birth.marker.describe(Some(self.text()))),
+        );
         put(collection, &self.id, body)
     }
 
@@ -196,7 +208,10 @@ impl Standard {
 pub fn newborn(birth: &Birth<'_>, description: Option<&str>) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("name".to_owned(), json!(birth.name));
-    body.insert("description".to_owned(), json!(birth.marker.describe(description)));
+    body.insert(
+        "description".to_owned(),
+        json!(birth.marker.describe(description)),
+    );
     body
 }
 
@@ -210,8 +225,13 @@ pub fn set<T: Serialize>(body: &mut Map<String, Value>, property: &str, value: O
 /// The request that creates one.
 #[must_use]
 pub fn post(collection: &Collection, body: Map<String, Value>) -> Call {
-    Call::new(Service::Network, Method::Post, collection.path, collection.path)
-        .json(json!({ collection.one: body }))
+    Call::new(
+        Service::Network,
+        Method::Post,
+        collection.path,
+        collection.path,
+    )
+    .json(json!({ collection.one: body }))
 }
 
 /// The request that changes one.
@@ -242,7 +262,10 @@ pub fn health(status: Option<&str>) -> Health {
         // Some drivers do not say.
         Some("ACTIVE") | None => Health::Ready,
         Some("DOWN") => Health::Off("DOWN".to_owned()),
-        Some("ERROR") => Health::Stuck { state: "ERROR".to_owned(), fault: None },
+        Some("ERROR") => Health::Stuck {
+            state: "ERROR".to_owned(),
+            fault: None,
+        },
         Some(status) => Health::Moving(status.to_owned()),
     }
 }
@@ -311,13 +334,19 @@ pub fn filled(text: &str) -> Option<String> {
 
 impl From<&Hop> for Route {
     fn from(hop: &Hop) -> Self {
-        Self { destination: hop.destination.trunc(), next_hop: hop.nexthop }
+        Self {
+            destination: hop.destination.trunc(),
+            next_hop: hop.nexthop,
+        }
     }
 }
 
 impl From<&Route> for Hop {
     fn from(route: &Route) -> Self {
-        Self { destination: route.destination, nexthop: route.next_hop }
+        Self {
+            destination: route.destination,
+            nexthop: route.next_hop,
+        }
     }
 }
 
@@ -375,7 +404,9 @@ pub(super) mod testing {
     pub(crate) fn resolved_with<K: Kind>(spec: &Value, texts: &[(&str, &str)]) -> Value {
         let mut inputs = Inputs::default();
         for (pointer, text) in texts {
-            inputs.texts.insert((*pointer).to_owned(), SecretString::from(*text));
+            inputs
+                .texts
+                .insert((*pointer).to_owned(), SecretString::from(*text));
         }
         Of::<K>::NEW.resolve(spec, &|_| None, &inputs).unwrap().0
     }
@@ -398,7 +429,11 @@ pub(super) mod testing {
 
     /// What a planner would see between a wanted spec and what is there.
     pub(crate) fn drift<K: Kind>(spec: &Value, found: &Found) -> Vec<Difference> {
-        diff(&Of::<K>::NEW.rows(), &resolved::<K>(spec), &projected::<K>(found))
+        diff(
+            &Of::<K>::NEW.rows(),
+            &resolved::<K>(spec),
+            &projected::<K>(found),
+        )
     }
 
     /// Creates from a spec, answers as Neutron would (what was sent, over `answer`), and names the
@@ -414,16 +449,32 @@ pub(super) mod testing {
             }
         }
         let found = look::<K>(object);
-        assert_eq!(found.marker, Some(marker()), "the marker is part of the create request");
-        let rows: Vec<Row> =
-            kind.rows().into_iter().map(|row| Row { class: Class::Update, ..row }).collect();
-        diff(&rows, &want, &projected::<K>(&found)).iter().map(|it| it.field).collect()
+        assert_eq!(
+            found.marker,
+            Some(marker()),
+            "the marker is part of the create request"
+        );
+        let rows: Vec<Row> = kind
+            .rows()
+            .into_iter()
+            .map(|row| Row {
+                class: Class::Update,
+                ..row
+            })
+            .collect();
+        diff(&rows, &want, &projected::<K>(&found))
+            .iter()
+            .map(|it| it.field)
+            .collect()
     }
 
     /// Pointers of the complaints about a spec.
     pub(crate) fn complaints<K: Kind>(spec: &Value) -> Vec<String> {
         let spec = serde_json::from_value(spec.clone()).unwrap();
-        K::check(&spec).into_iter().map(|Complaint { pointer, .. }| pointer).collect()
+        K::check(&spec)
+            .into_iter()
+            .map(|Complaint { pointer, .. }| pointer)
+            .collect()
     }
 
     /// Does a filter choose an object?
@@ -458,7 +509,10 @@ mod tests {
         let marker = testing::marker();
         let ours = standard(&marker.describe(Some("old")), &[]);
         assert_eq!(ours.text(), "old");
-        assert_eq!(ours.described(Some("new")), json!(marker.describe(Some("new"))));
+        assert_eq!(
+            ours.described(Some("new")),
+            json!(marker.describe(Some("new")))
+        );
         assert_eq!(standard("old", &[]).described(Some("new")), json!("new"));
     }
 
@@ -472,7 +526,10 @@ mod tests {
             id: Uuid::nil(),
             material: &material,
         };
-        let other = Marker { attempt: 1, ..testing::marker() };
+        let other = Marker {
+            attempt: 1,
+            ..testing::marker()
+        };
         let theirs = standard(&other.describe(Some("text")), &[]);
         let call = theirs.brand(&PLACE, &birth);
         assert_eq!((call.method, call.path.as_str()), (Method::Put, "things/a"));
@@ -488,14 +545,38 @@ mod tests {
         let (ab, bc, cd) = (owned(&["a", "b"]), owned(&["b", "c"]), owned(&["c", "d"]));
         let it = standard("", &["a", "b"]);
         let is = |wanted: Wanted<'_>| it.is(&wanted);
-        assert!(is(Wanted { tags: Some(&ab), ..Wanted::default() }));
-        assert!(!is(Wanted { tags: Some(&bc), ..Wanted::default() }));
-        assert!(is(Wanted { tags_any: Some(&bc), ..Wanted::default() }));
-        assert!(!is(Wanted { tags_any: Some(&cd), ..Wanted::default() }));
-        assert!(is(Wanted { not_tags: Some(&bc), ..Wanted::default() }));
-        assert!(!is(Wanted { not_tags: Some(&ab), ..Wanted::default() }));
-        assert!(is(Wanted { not_tags_any: Some(&cd), ..Wanted::default() }));
-        assert!(!is(Wanted { not_tags_any: Some(&bc), ..Wanted::default() }));
+        assert!(is(Wanted {
+            tags: Some(&ab),
+            ..Wanted::default()
+        }));
+        assert!(!is(Wanted {
+            tags: Some(&bc),
+            ..Wanted::default()
+        }));
+        assert!(is(Wanted {
+            tags_any: Some(&bc),
+            ..Wanted::default()
+        }));
+        assert!(!is(Wanted {
+            tags_any: Some(&cd),
+            ..Wanted::default()
+        }));
+        assert!(is(Wanted {
+            not_tags: Some(&bc),
+            ..Wanted::default()
+        }));
+        assert!(!is(Wanted {
+            not_tags: Some(&ab),
+            ..Wanted::default()
+        }));
+        assert!(is(Wanted {
+            not_tags_any: Some(&cd),
+            ..Wanted::default()
+        }));
+        assert!(!is(Wanted {
+            not_tags_any: Some(&bc),
+            ..Wanted::default()
+        }));
     }
 
     #[test]
@@ -503,9 +584,15 @@ mod tests {
         let described = testing::marker().describe(Some("blog"));
         let it = standard(&described, &[]);
         for text in ["blog", described.as_str()] {
-            assert!(it.is(&Wanted { description: Some(text), ..Wanted::default() }));
+            assert!(it.is(&Wanted {
+                description: Some(text),
+                ..Wanted::default()
+            }));
         }
-        assert!(!it.is(&Wanted { description: Some("blo"), ..Wanted::default() }));
+        assert!(!it.is(&Wanted {
+            description: Some("blo"),
+            ..Wanted::default()
+        }));
     }
 
     #[test]
@@ -533,7 +620,13 @@ mod tests {
         for idle in ["DOWN", "N/A", "ACTIVE"] {
             assert_eq!(health_when_used(Some(idle)), Health::Ready);
         }
-        assert_eq!(health_when_used(Some("BUILD")), Health::Moving("BUILD".to_owned()));
-        assert!(matches!(health_when_used(Some("ERROR")), Health::Stuck { .. }));
+        assert_eq!(
+            health_when_used(Some("BUILD")),
+            Health::Moving("BUILD".to_owned())
+        );
+        assert!(matches!(
+            health_when_used(Some("ERROR")),
+            Health::Stuck { .. }
+        ));
     }
 }

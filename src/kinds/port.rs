@@ -62,7 +62,11 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnic_type: Option<String>,
     /// Whether the host may trust the guest with the device; needs an administrator in most clouds.
-    #[serde(default, rename = "trustedVIF", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "trustedVIF",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trusted_vif: Option<bool>,
     /// Whether the state of the host's uplink shows in the guest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,7 +335,11 @@ impl Kind for Port {
             ip: Some(it.ip_address),
         });
         let security = |enabled| {
-            if enabled { PortSecurity::Enabled } else { PortSecurity::Disabled }
+            if enabled {
+                PortSecurity::Enabled
+            } else {
+                PortSecurity::Disabled
+            }
         };
         Spec {
             name: Some(port.standard.name().to_owned()),
@@ -343,7 +351,10 @@ impl Kind for Port {
             mac_address: Some(canonical_mac(&port.mac_address)),
             port_security: port.port_security_enabled.map(security),
             security_group_refs: Some(
-                port.security_groups.iter().map(|id| Ref::Id(id.clone())).collect(),
+                port.security_groups
+                    .iter()
+                    .map(|id| Ref::Id(id.clone()))
+                    .collect(),
             ),
             vnic_type: port.vnic_type.clone(),
             trusted_vif: port.trusted,
@@ -354,10 +365,10 @@ impl Kind for Port {
     }
 
     fn status(port: &Object, _: &Attached<'_>) -> Status {
-        let fixed_ips = port
-            .fixed_ips
-            .iter()
-            .map(|it| FixedIpStatus { ip: it.ip_address, subnet_id: it.subnet_id.clone() });
+        let fixed_ips = port.fixed_ips.iter().map(|it| FixedIpStatus {
+            ip: it.ip_address,
+            subnet_id: it.subnet_id.clone(),
+        });
         Status {
             standard: port.standard.status(),
             network_id: port.network_id.clone(),
@@ -378,28 +389,57 @@ impl Kind for Port {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
-        let what = What::Object { kind: "Network", reference: &mut spec.network_ref };
-        visit(Need { pointer: "/networkRef".to_owned(), what });
+        let what = What::Object {
+            kind: "Network",
+            reference: &mut spec.network_ref,
+        };
+        visit(Need {
+            pointer: "/networkRef".to_owned(),
+            what,
+        });
         for (index, address) in spec.addresses.iter_mut().flatten().enumerate() {
             let pointer = format!("/addresses/{index}/subnetRef");
             let reference = &mut address.subnet_ref;
-            visit(Need { pointer, what: What::Object { kind: "Subnet", reference } });
+            visit(Need {
+                pointer,
+                what: What::Object {
+                    kind: "Subnet",
+                    reference,
+                },
+            });
         }
         for (index, reference) in spec.security_group_refs.iter_mut().flatten().enumerate() {
             let pointer = format!("/securityGroupRefs/{index}");
-            visit(Need { pointer, what: What::Object { kind: "SecurityGroup", reference } });
+            visit(Need {
+                pointer,
+                what: What::Object {
+                    kind: "SecurityGroup",
+                    reference,
+                },
+            });
         }
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
         if let Some(reference) = &mut filter.network_ref {
-            let what = What::Object { kind: "Network", reference };
-            visit(Need { pointer: "/networkRef".to_owned(), what });
+            let what = What::Object {
+                kind: "Network",
+                reference,
+            };
+            visit(Need {
+                pointer: "/networkRef".to_owned(),
+                what,
+            });
         }
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
-        let Spec { name, description, tags, .. } = spec;
+        let Spec {
+            name,
+            description,
+            tags,
+            ..
+        } = spec;
         let mut complaints =
             neutron::check(name.as_deref(), description.as_deref(), tags.as_deref());
         if spec.port_security == Some(PortSecurity::Disabled) {
@@ -463,7 +503,11 @@ impl Kind for Port {
         body.extend(neutron::newborn(birth, spec.description.as_deref()));
         body.insert("network_id".to_owned(), json!(spec.network_ref.id()));
         neutron::set(&mut body, "mac_address", spec.mac_address.as_ref());
-        neutron::set(&mut body, "propagate_uplink_status", spec.propagate_uplink_status);
+        neutron::set(
+            &mut body,
+            "propagate_uplink_status",
+            spec.propagate_uplink_status,
+        );
         if spec.addresses.is_some() {
             body.insert("fixed_ips".to_owned(), fixed_ips(spec));
         }
@@ -509,7 +553,12 @@ impl Kind for Port {
             }
             Action::SetTags => {
                 let tags = spec.tags.as_deref();
-                Ok(neutron::put_tags(&Self::COLLECTION, "ports/{id}/tags", id, tags))
+                Ok(neutron::put_tags(
+                    &Self::COLLECTION,
+                    "ports/{id}/tags",
+                    id,
+                    tags,
+                ))
             }
         }
     }
@@ -527,9 +576,16 @@ impl Kind for Port {
             not_tags: filter.not_tags.as_deref(),
             not_tags_any: filter.not_tags_any.as_deref(),
         };
-        let Filter { network_ref, admin_state_up, mac_address, .. } = filter;
+        let Filter {
+            network_ref,
+            admin_state_up,
+            mac_address,
+            ..
+        } = filter;
         port.standard.is(&wanted)
-            && network_ref.as_ref().is_none_or(|it| it.id() == Some(port.network_id.as_str()))
+            && network_ref
+                .as_ref()
+                .is_none_or(|it| it.id() == Some(port.network_id.as_str()))
             && admin_state_up.is_none_or(|it| Some(it) == port.admin_state_up)
             && mac_address
                 .as_ref()
@@ -557,7 +613,11 @@ fn write(body: &mut Map<String, Value>, spec: &Spec, field: &str) {
         "securityGroupRefs" => {
             let ids =
                 |groups: &Vec<Ref>| groups.iter().map(|it| json!(it.id())).collect::<Vec<_>>();
-            neutron::set(body, "security_groups", spec.security_group_refs.as_ref().map(ids));
+            neutron::set(
+                body,
+                "security_groups",
+                spec.security_group_refs.as_ref().map(ids),
+            );
         }
         "allowedAddressPairs" => {
             let pairs = |pairs: &Vec<AddressPair>| pairs.iter().map(Pair::from).collect::<Vec<_>>();
@@ -577,7 +637,13 @@ fn fixed_ips(spec: &Spec) -> Value {
         neutron::set(&mut address, "ip_address", it.ip);
         address
     };
-    json!(spec.addresses.iter().flatten().map(address).collect::<Vec<_>>())
+    json!(
+        spec.addresses
+            .iter()
+            .flatten()
+            .map(address)
+            .collect::<Vec<_>>()
+    )
 }
 
 fn pairs(port: &Object) -> Vec<AddressPair> {
@@ -590,13 +656,18 @@ fn pairs(port: &Object) -> Vec<AddressPair> {
 
 impl From<&AddressPair> for Pair {
     fn from(pair: &AddressPair) -> Self {
-        Self { ip_address: pair.ip.clone(), mac_address: pair.mac.clone() }
+        Self {
+            ip_address: pair.ip.clone(),
+            mac_address: pair.mac.clone(),
+        }
     }
 }
 
 /// An address is a block of one.
 fn block(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// One spelling for each block: host bits are zero, and a block of one is an address.
@@ -716,7 +787,10 @@ mod tests {
         assert_eq!(drift::<Port>(&same, &found), []);
 
         let other = minimal(&json!({"addresses": address("192.168.50.11")}));
-        let fields: Vec<_> = drift::<Port>(&other, &found).iter().map(|it| it.field).collect();
+        let fields: Vec<_> = drift::<Port>(&other, &found)
+            .iter()
+            .map(|it| it.field)
+            .collect();
         assert_eq!(fields, ["addresses"]);
         let call = request::<Port>(&Intent::Act("addresses"), &other, Some(&found)).unwrap();
         let wanted = json!([{"subnet_id": SUBNET, "ip_address": "192.168.50.11"}]);
@@ -738,7 +812,10 @@ mod tests {
         let both = minimal(&json!({
             "portSecurity": "Disabled", "securityGroupRefs": [], "allowedAddressPairs": [],
         }));
-        assert_eq!(complaints::<Port>(&both), ["/securityGroupRefs", "/allowedAddressPairs"]);
+        assert_eq!(
+            complaints::<Port>(&both),
+            ["/securityGroupRefs", "/allowedAddressPairs"]
+        );
     }
 
     #[test]
@@ -748,8 +825,14 @@ mod tests {
         port["allowed_address_pairs"] = json!([pair]);
         let found = look::<Port>(port);
         let want = |pairs: Value| minimal(&json!({ "allowedAddressPairs": pairs }));
-        assert_eq!(drift::<Port>(&want(json!([{"ip": "10.0.0.7"}])), &found), []);
-        assert_eq!(drift::<Port>(&want(json!([{"ip": "10.0.0.8"}])), &found).len(), 1);
+        assert_eq!(
+            drift::<Port>(&want(json!([{"ip": "10.0.0.7"}])), &found),
+            []
+        );
+        assert_eq!(
+            drift::<Port>(&want(json!([{"ip": "10.0.0.8"}])), &found).len(),
+            1
+        );
         assert_eq!(drift::<Port>(&want(json!([])), &found).len(), 1);
     }
 
@@ -762,7 +845,10 @@ mod tests {
         ] {
             assert!(chooses::<Port>(&filter, &found), "{filter}");
         }
-        for filter in [json!({"networkRef": {"id": "other"}}), json!({"adminStateUp": false})] {
+        for filter in [
+            json!({"networkRef": {"id": "other"}}),
+            json!({"adminStateUp": false}),
+        ] {
             assert!(!chooses::<Port>(&filter, &found), "{filter}");
         }
     }
@@ -774,7 +860,11 @@ mod tests {
         });
         assert_eq!(
             complaints::<Port>(&minimal(&more)),
-            ["/macAddress", "/allowedAddressPairs/0/ip", "/allowedAddressPairs/0/mac"]
+            [
+                "/macAddress",
+                "/allowedAddressPairs/0/ip",
+                "/allowedAddressPairs/0/mac"
+            ]
         );
     }
 

@@ -38,7 +38,11 @@ pub struct Spec {
     #[schemars(length(max = 1))]
     pub external_gateways: Option<Vec<ExternalGateway>>,
     /// Whether addresses are translated at the gateway; needs an administrator in most clouds.
-    #[serde(default, rename = "enableSNAT", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "enableSNAT",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub enable_snat: Option<bool>,
     /// Static routes; the whole set is owned. They are set once the router's interfaces reach the
     /// next hops.
@@ -226,7 +230,10 @@ impl Kind for Router {
             description: Some(router.standard.text().to_owned()),
             admin_state_up: router.admin_state_up,
             external_gateways: Some(
-                network.into_iter().map(|network_ref| ExternalGateway { network_ref }).collect(),
+                network
+                    .into_iter()
+                    .map(|network_ref| ExternalGateway { network_ref })
+                    .collect(),
             ),
             enable_snat: gateway.and_then(|it| it.enable_snat),
             routes: Some(router.routes.iter().map(Route::from).collect()),
@@ -237,15 +244,18 @@ impl Kind for Router {
     }
 
     fn status(router: &Object, _: &Attached<'_>) -> Status {
-        let gateway = router.external_gateway_info.iter().map(|it| ExternalGatewayStatus {
-            network_id: it.network_id.clone(),
-            fixed_ips: it
-                .external_fixed_ips
-                .iter()
-                .filter_map(|ip| ip.ip_address.clone())
-                .collect(),
-            enable_snat: it.enable_snat,
-        });
+        let gateway = router
+            .external_gateway_info
+            .iter()
+            .map(|it| ExternalGatewayStatus {
+                network_id: it.network_id.clone(),
+                fixed_ips: it
+                    .external_fixed_ips
+                    .iter()
+                    .filter_map(|ip| ip.ip_address.clone())
+                    .collect(),
+                enable_snat: it.enable_snat,
+            });
         Status {
             standard: router.standard.status(),
             status: router.status.clone(),
@@ -260,12 +270,25 @@ impl Kind for Router {
         for (index, gateway) in spec.external_gateways.iter_mut().flatten().enumerate() {
             let pointer = format!("/externalGateways/{index}/networkRef");
             let reference = &mut gateway.network_ref;
-            visit(Need { pointer, what: What::Object { kind: "Network", reference } });
+            visit(Need {
+                pointer,
+                what: What::Object {
+                    kind: "Network",
+                    reference,
+                },
+            });
         }
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
-        let Spec { name, description, tags, external_gateways, enable_snat, .. } = spec;
+        let Spec {
+            name,
+            description,
+            tags,
+            external_gateways,
+            enable_snat,
+            ..
+        } = spec;
         let mut complaints =
             neutron::check(name.as_deref(), description.as_deref(), tags.as_deref());
         let gateways = external_gateways.as_deref().unwrap_or_default();
@@ -275,8 +298,11 @@ impl Kind for Router {
         }
         if enable_snat.is_some() && gateways.is_empty() {
             complaints.push(
-                Complaint::new("/enableSNAT", "addresses are translated at an external gateway")
-                    .hint("set externalGateways too"),
+                Complaint::new(
+                    "/enableSNAT",
+                    "addresses are translated at an external gateway",
+                )
+                .hint("set externalGateways too"),
             );
         }
         complaints
@@ -294,8 +320,16 @@ impl Kind for Router {
         let mut body = neutron::newborn(birth, spec.description.as_deref());
         neutron::set(&mut body, "admin_state_up", spec.admin_state_up);
         neutron::set(&mut body, "distributed", spec.distributed);
-        neutron::set(&mut body, "availability_zone_hints", spec.availability_zone_hints.as_ref());
-        if spec.external_gateways.as_ref().is_some_and(|it| !it.is_empty()) {
+        neutron::set(
+            &mut body,
+            "availability_zone_hints",
+            spec.availability_zone_hints.as_ref(),
+        );
+        if spec
+            .external_gateways
+            .as_ref()
+            .is_some_and(|it| !it.is_empty())
+        {
             body.insert("external_gateway_info".to_owned(), gateway_info(spec));
         }
         neutron::post(&Self::COLLECTION, body)
@@ -349,7 +383,14 @@ impl Kind for Router {
     }
 
     fn matches(filter: &Filter, router: &Object) -> bool {
-        let Filter { name, description, tags, tags_any, not_tags, not_tags_any } = filter;
+        let Filter {
+            name,
+            description,
+            tags,
+            tags_any,
+            not_tags,
+            not_tags_any,
+        } = filter;
         router.standard.is(&Wanted {
             name: name.as_deref(),
             description: description.as_deref(),
@@ -424,18 +465,28 @@ mod tests {
                 "externalGateways",
                 json!({"network_id": "other"}),
             ),
-            (json!({"externalGateways": []}), "externalGateways", Value::Null),
+            (
+                json!({"externalGateways": []}),
+                "externalGateways",
+                Value::Null,
+            ),
             (
                 json!({"externalGateways": [{"networkRef": {"id": PUBLIC}}], "enableSNAT": false}),
                 "enableSNAT",
                 json!({"network_id": PUBLIC, "enable_snat": false}),
             ),
         ] {
-            let fields: Vec<_> = drift::<Router>(&want, &found).iter().map(|it| it.field).collect();
+            let fields: Vec<_> = drift::<Router>(&want, &found)
+                .iter()
+                .map(|it| it.field)
+                .collect();
             assert_eq!(fields, [field]);
             let call = request::<Router>(&Intent::Update(fields), &want, Some(&found)).unwrap();
             assert_eq!(call.path, format!("routers/{}", found.id));
-            assert_eq!(body(&call), &json!({"router": {"external_gateway_info": info}}));
+            assert_eq!(
+                body(&call),
+                &json!({"router": {"external_gateway_info": info}})
+            );
         }
     }
 
@@ -453,13 +504,19 @@ mod tests {
     fn filters_choose_by_name() {
         let found = fixture::<Router>(RECORDED);
         assert!(chooses::<Router>(&json!({"name": "rec-router"}), &found));
-        assert!(!chooses::<Router>(&json!({"name": "rec-router", "tagsAny": ["a"]}), &found));
+        assert!(!chooses::<Router>(
+            &json!({"name": "rec-router", "tagsAny": ["a"]}),
+            &found
+        ));
     }
 
     #[test]
     fn two_gateways_and_translation_without_one_are_refused() {
         let two = json!({"externalGateways": [{"networkRef": "a"}, {"networkRef": "b"}]});
         assert_eq!(complaints::<Router>(&two), ["/externalGateways/1"]);
-        assert_eq!(complaints::<Router>(&json!({"enableSNAT": true})), ["/enableSNAT"]);
+        assert_eq!(
+            complaints::<Router>(&json!({"enableSNAT": true})),
+            ["/enableSNAT"]
+        );
     }
 }

@@ -129,6 +129,7 @@ impl Kind for RouterInterface {
         let subnet = interface.fixed_ips.first().filter(|_| is_interface);
         Identity {
             natural_key: subnet.map(|it| key(&interface.device_id, &it.subnet_id)),
+            part_of: Some(("Router", interface.device_id.clone())),
             ..interface.standard.identity()
         }
     }
@@ -155,18 +156,33 @@ impl Kind for RouterInterface {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
-        let what = What::Object { kind: "Router", reference: &mut spec.router_ref };
-        visit(Need { pointer: "/routerRef".to_owned(), what });
+        let what = What::Object {
+            kind: "Router",
+            reference: &mut spec.router_ref,
+        };
+        visit(Need {
+            pointer: "/routerRef".to_owned(),
+            what,
+        });
         if let Some(reference) = &mut spec.subnet_ref {
-            let what = What::Object { kind: "Subnet", reference };
-            visit(Need { pointer: "/subnetRef".to_owned(), what });
+            let what = What::Object {
+                kind: "Subnet",
+                reference,
+            };
+            visit(Need {
+                pointer: "/subnetRef".to_owned(),
+                what,
+            });
         }
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
         match (spec.kind, &spec.subnet_ref) {
             (InterfaceType::Subnet, None) => {
-                vec![Complaint::new("", "subnetRef is required when type is Subnet")]
+                vec![Complaint::new(
+                    "",
+                    "subnetRef is required when type is Subnet",
+                )]
             }
             (InterfaceType::Subnet, Some(_)) => Vec::new(),
         }
@@ -178,7 +194,11 @@ impl Kind for RouterInterface {
 
     fn create(spec: &Spec, _: &Birth<'_>) -> Call {
         let router = spec.router_ref.id().unwrap_or_default();
-        let subnet = spec.subnet_ref.as_ref().and_then(Ref::id).unwrap_or_default();
+        let subnet = spec
+            .subnet_ref
+            .as_ref()
+            .and_then(Ref::id)
+            .unwrap_or_default();
         plug(true, router, subnet)
     }
 
@@ -218,7 +238,10 @@ fn plug(add: bool, router: &str, subnet: &str) -> Call {
     let (route, verb) = if add {
         ("routers/{id}/add_router_interface", "add_router_interface")
     } else {
-        ("routers/{id}/remove_router_interface", "remove_router_interface")
+        (
+            "routers/{id}/remove_router_interface",
+            "remove_router_interface",
+        )
     };
     let path = format!("routers/{}/{verb}", segment(router));
     Call::new(Service::Network, Method::Put, route, path).json(json!({ "subnet_id": subnet }))
@@ -241,7 +264,10 @@ mod tests {
 
     #[test]
     fn every_field_is_classified() {
-        assert_eq!(unclassified(&Of::<RouterInterface>::NEW), Vec::<String>::new());
+        assert_eq!(
+            unclassified(&Of::<RouterInterface>::NEW),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -261,11 +287,18 @@ mod tests {
         let mut port: Value = serde_json::from_str(RECORDED).unwrap();
         for owner in ["compute:nova", "network:dhcp", "network:router_gateway", ""] {
             port["device_owner"] = json!(owner);
-            assert_eq!(look::<RouterInterface>(port.clone()).natural_key, None, "{owner}");
+            assert_eq!(
+                look::<RouterInterface>(port.clone()).natural_key,
+                None,
+                "{owner}"
+            );
         }
         for owner in OWNERS {
             port["device_owner"] = json!(owner);
-            assert!(look::<RouterInterface>(port.clone()).natural_key.is_some(), "{owner}");
+            assert!(
+                look::<RouterInterface>(port.clone()).natural_key.is_some(),
+                "{owner}"
+            );
         }
     }
 
@@ -276,15 +309,25 @@ mod tests {
         assert_eq!(plug.path, format!("routers/{ROUTER}/add_router_interface"));
         assert_eq!(body(&plug), &json!({"subnet_id": SUBNET}));
         let body = json!({"id": ROUTER, "port_id": "p", "subnet_id": SUBNET});
-        let reply = Reply { status: 200, body, request_id: None };
+        let reply = Reply {
+            status: 200,
+            body,
+            request_id: None,
+        };
         assert_eq!(kind.born(&reply).as_deref(), Some("p"));
         assert_eq!(kind.read("p").path, "ports/p");
 
         let found = fixture::<RouterInterface>(RECORDED);
         let unplug = request::<RouterInterface>(&Intent::Delete, &wanted(), Some(&found)).unwrap();
         assert_eq!(unplug.method, Method::Put);
-        assert_eq!(unplug.path, format!("routers/{ROUTER}/remove_router_interface"));
-        assert_eq!(super::super::neutron::testing::body(&unplug), &json!({"subnet_id": SUBNET}));
+        assert_eq!(
+            unplug.path,
+            format!("routers/{ROUTER}/remove_router_interface")
+        );
+        assert_eq!(
+            super::super::neutron::testing::body(&unplug),
+            &json!({"subnet_id": SUBNET})
+        );
     }
 
     #[test]
@@ -299,7 +342,10 @@ mod tests {
     fn a_subnet_is_required() {
         let spec = json!({"type": "Subnet", "routerRef": "r"});
         assert_eq!(complaints::<RouterInterface>(&spec), [""]);
-        assert_eq!(complaints::<RouterInterface>(&wanted()), Vec::<String>::new());
+        assert_eq!(
+            complaints::<RouterInterface>(&wanted()),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

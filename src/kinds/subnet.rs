@@ -47,13 +47,21 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
     /// Whether addresses are handed out by DHCP.
-    #[serde(default, rename = "enableDHCP", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "enableDHCP",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub enable_dhcp: Option<bool>,
     /// Name servers that guests are told, in this order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns_nameservers: Option<Vec<IpAddr>>,
     /// Whether fixed addresses are published in DNS.
-    #[serde(default, rename = "dnsPublishFixedIP", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "dnsPublishFixedIP",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub dns_publish_fixed_ip: Option<bool>,
     /// Routes that guests are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,10 +308,19 @@ impl Kind for Subnet {
 
     fn project(subnet: &Object, _: &Attached<'_>) -> Spec {
         let gateway = match subnet.gateway_ip {
-            Some(ip) => Gateway { kind: GatewayType::Ip, ip: Some(ip) },
-            None => Gateway { kind: GatewayType::None, ip: None },
+            Some(ip) => Gateway {
+                kind: GatewayType::Ip,
+                ip: Some(ip),
+            },
+            None => Gateway {
+                kind: GatewayType::None,
+                ip: None,
+            },
         };
-        let ipv6 = Ipv6 { address_mode: subnet.ipv6_address_mode, ra_mode: subnet.ipv6_ra_mode };
+        let ipv6 = Ipv6 {
+            address_mode: subnet.ipv6_address_mode,
+            ra_mode: subnet.ipv6_ra_mode,
+        };
         Spec {
             name: Some(subnet.standard.name().to_owned()),
             description: Some(subnet.standard.text().to_owned()),
@@ -342,19 +359,36 @@ impl Kind for Subnet {
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
         let reference = &mut spec.network_ref;
-        let what = What::Object { kind: "Network", reference };
-        visit(Need { pointer: "/networkRef".to_owned(), what });
+        let what = What::Object {
+            kind: "Network",
+            reference,
+        };
+        visit(Need {
+            pointer: "/networkRef".to_owned(),
+            what,
+        });
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
         if let Some(reference) = &mut filter.network_ref {
-            let what = What::Object { kind: "Network", reference };
-            visit(Need { pointer: "/networkRef".to_owned(), what });
+            let what = What::Object {
+                kind: "Network",
+                reference,
+            };
+            visit(Need {
+                pointer: "/networkRef".to_owned(),
+                what,
+            });
         }
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
-        let Spec { name, description, tags, .. } = spec;
+        let Spec {
+            name,
+            description,
+            tags,
+            ..
+        } = spec;
         let mut complaints =
             neutron::check(name.as_deref(), description.as_deref(), tags.as_deref());
         let version = version(&spec.cidr);
@@ -367,11 +401,18 @@ impl Kind for Subnet {
         }
         if spec.router_ref.is_some() {
             complaints.push(
-                Complaint::new("/routerRef", "a subnet does not plug itself into a router here")
-                    .hint("declare a RouterInterface with this subnetRef and the routerRef"),
+                Complaint::new(
+                    "/routerRef",
+                    "a subnet does not plug itself into a router here",
+                )
+                .hint("declare a RouterInterface with this subnetRef and the routerRef"),
             );
         }
-        if let Some(Gateway { kind: GatewayType::Ip, ip }) = &spec.gateway {
+        if let Some(Gateway {
+            kind: GatewayType::Ip,
+            ip,
+        }) = &spec.gateway
+        {
             match ip {
                 None => complaints.push(Complaint::new("/gateway", "type IP needs `ip`")),
                 Some(ip) => complaints.extend(of_version(version, ip, "/gateway/ip")),
@@ -399,9 +440,19 @@ impl Kind for Subnet {
         spec.cidr = spec.cidr.trunc();
         match &mut spec.gateway {
             // The cloud's choice: nothing to send, nothing to compare.
-            Some(Gateway { kind: GatewayType::Automatic, .. }) => spec.gateway = None,
-            Some(Gateway { kind: GatewayType::None, ip }) => *ip = None,
-            Some(Gateway { kind: GatewayType::Ip, .. }) | None => {}
+            Some(Gateway {
+                kind: GatewayType::Automatic,
+                ..
+            }) => spec.gateway = None,
+            Some(Gateway {
+                kind: GatewayType::None,
+                ip,
+            }) => *ip = None,
+            Some(Gateway {
+                kind: GatewayType::Ip,
+                ..
+            })
+            | None => {}
         }
         for route in spec.host_routes.iter_mut().flatten() {
             route.destination = route.destination.trunc();
@@ -425,7 +476,11 @@ impl Kind for Subnet {
         ] {
             write(&mut body, spec, field);
         }
-        if let Some(Ipv6 { address_mode, ra_mode }) = spec.ipv6 {
+        if let Some(Ipv6 {
+            address_mode,
+            ra_mode,
+        }) = spec.ipv6
+        {
             neutron::set(&mut body, "ipv6_address_mode", address_mode);
             neutron::set(&mut body, "ipv6_ra_mode", ra_mode);
         }
@@ -475,11 +530,25 @@ impl Kind for Subnet {
             not_tags: filter.not_tags.as_deref(),
             not_tags_any: filter.not_tags_any.as_deref(),
         };
-        let Filter { network_ref, cidr, ip_version, gateway_ip, ipv6, .. } = filter;
-        let Ipv6 { address_mode, ra_mode } =
-            ipv6.clone().unwrap_or(Ipv6 { address_mode: None, ra_mode: None });
+        let Filter {
+            network_ref,
+            cidr,
+            ip_version,
+            gateway_ip,
+            ipv6,
+            ..
+        } = filter;
+        let Ipv6 {
+            address_mode,
+            ra_mode,
+        } = ipv6.clone().unwrap_or(Ipv6 {
+            address_mode: None,
+            ra_mode: None,
+        });
         subnet.standard.is(&wanted)
-            && network_ref.as_ref().is_none_or(|it| it.id() == Some(subnet.network_id.as_str()))
+            && network_ref
+                .as_ref()
+                .is_none_or(|it| it.id() == Some(subnet.network_id.as_str()))
             && cidr.is_none_or(|it| it.trunc() == subnet.cidr.trunc())
             && ip_version.is_none_or(|it| it == subnet.ip_version)
             && gateway_ip.is_none_or(|it| Some(it) == subnet.gateway_ip)
@@ -494,10 +563,17 @@ fn write(body: &mut Map<String, Value>, spec: &Spec, field: &str) {
         "name" => neutron::set(body, "name", spec.name.as_ref()),
         "gateway" => match &spec.gateway {
             // Here null says something: no gateway.
-            Some(Gateway { kind: GatewayType::None | GatewayType::Ip, ip }) => {
+            Some(Gateway {
+                kind: GatewayType::None | GatewayType::Ip,
+                ip,
+            }) => {
                 body.insert("gateway_ip".to_owned(), json!(ip));
             }
-            Some(Gateway { kind: GatewayType::Automatic, .. }) | None => {}
+            Some(Gateway {
+                kind: GatewayType::Automatic,
+                ..
+            })
+            | None => {}
         },
         "allocationPools" => neutron::set(body, "allocation_pools", spec.allocation_pools.as_ref()),
         "enableDHCP" => neutron::set(body, "enable_dhcp", spec.enable_dhcp),
@@ -560,7 +636,11 @@ mod tests {
         let answer = json!({"gateway_ip": "192.168.50.1"});
         for gateway in [json!({"type": "None"}), json!({"type": "Automatic"})] {
             let spec = minimal(&json!({ "gateway": gateway }));
-            assert_eq!(unlike::<Subnet>(&spec, &answer), Vec::<&str>::new(), "{spec}");
+            assert_eq!(
+                unlike::<Subnet>(&spec, &answer),
+                Vec::<&str>::new(),
+                "{spec}"
+            );
         }
         let six = json!({
             "networkRef": {"id": "n"}, "cidr": "2001:DB8:0::1/64",
@@ -604,7 +684,10 @@ mod tests {
             "gateway": {"type": "None"}, "dnsNameservers": [], "enableDHCP": true,
             "hostRoutes": [{"destination": "10.0.0.0/8", "nextHop": "192.168.50.9"}],
         }));
-        let fields: Vec<_> = drift::<Subnet>(&want, &found).iter().map(|it| it.field).collect();
+        let fields: Vec<_> = drift::<Subnet>(&want, &found)
+            .iter()
+            .map(|it| it.field)
+            .collect();
         assert_eq!(fields, ["gateway", "dnsNameservers", "hostRoutes"]);
         let want = resolved::<Subnet>(&want);
         let call = request::<Subnet>(&Intent::Update(fields), &want, Some(&found)).unwrap();
@@ -644,7 +727,10 @@ mod tests {
             (json!({"ipVersion": 6}), vec!["/ipVersion"]),
             (json!({"routerRef": "r"}), vec!["/routerRef"]),
             (json!({"gateway": {"type": "IP"}}), vec!["/gateway"]),
-            (json!({"gateway": {"type": "IP", "ip": "::1"}}), vec!["/gateway/ip"]),
+            (
+                json!({"gateway": {"type": "IP", "ip": "::1"}}),
+                vec!["/gateway/ip"],
+            ),
             (json!({"ipv6": {"raMode": "slaac"}}), vec!["/ipv6"]),
             (
                 json!({"allocationPools": [
