@@ -7,7 +7,10 @@ pub mod call;
 pub mod erased;
 pub mod field;
 pub mod floating_ip;
+pub mod flavor;
 pub mod health;
+pub mod image;
+pub mod keypair;
 pub mod marker;
 pub mod need;
 pub mod network;
@@ -16,8 +19,12 @@ pub mod port;
 pub mod router;
 pub mod router_interface;
 pub mod security_group;
+pub mod server;
 pub mod subnet;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod volume;
+pub mod volume_type;
 
 use std::fmt::Display;
 
@@ -38,14 +45,19 @@ use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
 pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<flavor::Flavor>::NEW,
+    &Of::<image::Image>::NEW,
+    &Of::<keypair::KeyPair>::NEW,
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
     &Of::<security_group::SecurityGroup>::NEW,
     &Of::<port::Port>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
-    &Of::<floating_ip::FloatingIp>::NEW,
+    &Of::<volume_type::VolumeType>::NEW,
     &Of::<volume::Volume>::NEW,
+    &Of::<server::Server>::NEW,
+    &Of::<floating_ip::FloatingIp>::NEW,
 ];
 
 /// The kind of this name.
