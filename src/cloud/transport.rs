@@ -307,7 +307,9 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut next = error.source();
     while let Some(error) = next {
         let text = error.to_string();
-        if reasons.last().is_none_or(|last| !last.contains(&text)) {
+        // "client error (Connect)" and the like say nothing to a person.
+        let layer = text.starts_with("client error (");
+        if !layer && reasons.last().is_none_or(|last| !last.contains(&text)) {
             reasons.push(text);
         }
         next = error.source();
@@ -317,7 +319,6 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     }
     match reasons.len() {
         0 => "the request failed".to_owned(),
-        // The outermost ones are "client error (Connect)" and the like.
         len => reasons[len.saturating_sub(2)..].join(": "),
     }
 }
