@@ -30,6 +30,15 @@ pub type InProcess = BoxCloneSyncService<
     BoxError,
 >;
 
+/// A router as a server inside the process.
+#[must_use]
+pub fn in_process(router: axum::Router) -> InProcess {
+    BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<axum::body::Body>| {
+        let router = router.clone();
+        async move { router.oneshot(request).await.map_err(|never| match never {}) }
+    }))
+}
+
 /// The way that requests take.
 #[derive(Clone)]
 pub enum Transport {
@@ -141,7 +150,7 @@ impl Transport {
         let exchange = async {
             match self {
                 Self::Http(client) => over_network(client, request).await,
-                Self::InProcess(service) => in_process(service.clone(), request).await,
+                Self::InProcess(service) => within_process(service.clone(), request).await,
             }
         };
         match timeout {
@@ -200,7 +209,7 @@ async fn over_network(client: &reqwest::Client, request: Request) -> Result<Answ
     })
 }
 
-async fn in_process(service: InProcess, request: Request) -> Result<Answer, Failure> {
+async fn within_process(service: InProcess, request: Request) -> Result<Answer, Failure> {
     let Request {
         method,
         url,
