@@ -1,1 +1,623 @@
-//! Placeholder of the skeleton.
+//! The brain: world in, effects out.
+//!
+//! One value, one entry: [`Engine::handle`]. It awaits nothing, reads no clock and draws its random
+//! numbers from a seed, so a day of operation can be replayed in milliseconds. The shell around it
+//! carries the effects out and hands their results back as events.
+
+pub mod desired;
+pub mod graph;
+pub mod inventory;
+pub mod journal;
+mod lists;
+mod observe;
+pub mod pace;
+pub mod plan;
+pub mod reason;
+mod removal;
+mod resolve;
+pub mod scope;
+pub mod snapshot;
+pub mod status;
+mod steps;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kinds;
+use crate::kinds::call::{Call, CallError, List, Reply};
+use crate::kinds::erased::Intent;
+use crate::kinds::marker::Owner;
+use crate::manifest::Key;
+
+use desired::Desired;
+use inventory::{Inventory, Listing};
+use journal::{Change, Journal};
+use lists::Lists;
+use pace::{Lanes, after, backoff};
+use plan::Plan;
+use scope::{Fingerprint, Scope, Source};
+use snapshot::{ObjectView, ScopeView, Snapshot};
+use status::Status;
+use steps::Flight;
+use work::Work;
+
+/// Names one effect whose result comes back as an event.
+pub type Ticket = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The directory was read: the whole set, each time.
+    Desired(Desired),
+    /// A scope was connected to, or could not be.
+    Connected {
+        /// Which.
+        scope: Scope,
+        /// Its fingerprint, or why not.
+        result: Result<Fingerprint, String>,
+    },
+    /// A collection was read.
+    Listed {
+        /// Whose.
+        scope: Scope,
+        /// Of which kind.
+        kind: &'static str,
+        /// When the first page was asked for.
+        started_at: Timestamp,
+        /// All items, or why not.
+        result: Result<Vec<Value>, CallError>,
+    },
+    /// A request was answered, or not.
+    Called {
+        /// Which.
+        ticket: Ticket,
+        /// The answer.
+        result: Result<Reply, CallError>,
+    },
+    /// The journal was written, or not.
+    Recorded {
+        /// Which effect.
+        ticket: Ticket,
+        /// Why not.
+        result: Result<(), String>,
+    },
+    /// The time of an [`Effect::Alarm`] has come.
+    Alarm,
+}
+
+/// Something to be done by the shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Connect to a scope: get a token, say what it is.
+    Connect {
+        /// Which.
+        scope: Scope,
+        /// Where its credentials come from.
+        source: Source,
+    },
+    /// Read a collection.
+    List {
+        /// Whose.
+        scope: Scope,
+        /// Of which kind.
+        kind: &'static str,
+        /// The request.
+        list: List,
+    },
+    /// Send one request.
+    Call {
+        /// Names its answer.
+        ticket: Ticket,
+        /// Where.
+        scope: Scope,
+        /// For which object.
+        key: Key,
+        /// What for.
+        intent: Intent,
+        /// The request.
+        call: Call,
+    },
+    /// Write these changes to the journal, together, and force them to disk.
+    Record {
+        /// Names its outcome.
+        ticket: Ticket,
+        /// The changes.
+        changes: Vec<Change>,
+    },
+    /// Send [`Event::Alarm`] then; replaces the alarm before it.
+    Alarm(Timestamp),
+    /// Something that people can see has changed: take a snapshot when convenient.
+    Publish,
+}
+
+/// What the engine goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose resources these are.
+    pub owner: Owner,
+    /// How often each collection is read when nothing moves. Default 30 s.
+    pub poll_interval: Duration,
+    /// How long a manifest must be gone before its resource is deleted. Default 60 s.
+    pub prune_grace: Duration,
+    /// The same for kinds that hold data. Default 10 min.
+    pub prune_data_grace: Duration,
+    /// Whether an empty directory means that everything is to be deleted. Default no.
+    pub prune_allow_empty: bool,
+    /// How long a create whose outcome is not known is looked for before it is tried again.
+    /// Default 120 s, which is twice the client's deadline.
+    pub uncertain_window: Duration,
+    /// The time between the two reads that prove a resource gone. Default 30 s.
+    pub gone_after: Duration,
+    /// How many requests may be in flight per scope and service. Default 8.
+    pub max_in_flight: usize,
+}
+
+impl Settings {
+    /// The defaults, for an owner.
+    #[must_use]
+    pub const fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            poll_interval: Duration::from_secs(30),
+            prune_grace: Duration::from_secs(60),
+            prune_data_grace: Duration::from_secs(600),
+            prune_allow_empty: false,
+            uncertain_window: Duration::from_secs(120),
+            gone_after: Duration::from_secs(30),
+            max_in_flight: 8,
+        }
+    }
+}
+
+/// How a scope is connected.
+#[derive(Debug)]
+enum Link {
+    /// Being connected.
+    Connecting,
+    /// Connected, to the place that was recorded.
+    Up(Fingerprint),
+    /// Could not be connected; tried again then.
+    Down {
+        error: String,
+        retry_at: Timestamp,
+        failures: u32,
+    },
+    /// Connected to another place than the recorded one: nothing is written there.
+    Foreign(String),
+}
+
+/// What would be done about one object, for `stackward plan`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intention {
+    /// What.
+    pub plan: Plan,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Whether its manifest is gone.
+    pub deleting: bool,
+}
+
+/// The brain.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    rng: fastrand::Rng,
+    desired: Desired,
+    /// How many readings of the directory in a row declared the same objects.
+    agreements: u32,
+    journal: Journal,
+    inventory: Inventory,
+    links: BTreeMap<Scope, Link>,
+    lists: Lists,
+    lanes: Lanes,
+    work: BTreeMap<Key, Work>,
+    flights: BTreeMap<Ticket, Flight>,
+    next_ticket: Ticket,
+    dirty: BTreeSet<Key>,
+    wakes: BTreeSet<(Timestamp, Key)>,
+    /// Which objects are looked at when a kind was listed in a scope.
+    readers: BTreeMap<(Scope, &'static str), BTreeSet<Key>>,
+    /// Changes of the journal that this round makes; they are written together.
+    changes: Vec<Change>,
+    /// Creates that wait for those changes to be on disk.
+    recording: BTreeSet<Ticket>,
+    visible: bool,
+}
+
+impl Engine {
+    /// An engine that knows what the journal knows, and nothing of the cloud.
+    #[must_use]
+    pub fn new(settings: Settings, journal: Journal, seed: u64) -> Self {
+        let dirty = journal.records.keys().cloned().collect();
+        Self {
+            settings,
+            rng: fastrand::Rng::with_seed(seed),
+            desired: Desired::default(),
+            agreements: 0,
+            journal,
+            inventory: Inventory::default(),
+            links: BTreeMap::new(),
+            lists: Lists::default(),
+            lanes: Lanes::default(),
+            work: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            next_ticket: 1,
+            dirty,
+            wakes: BTreeSet::new(),
+            readers: BTreeMap::new(),
+            changes: Vec::new(),
+            recording: BTreeSet::new(),
+            visible: false,
+        }
+    }
+
+    /// Takes an event in; says what is to be done.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Desired(desired) => self.desire(desired, now, &mut effects),
+            Event::Connected { scope, result } => self.connected(scope, result, now),
+            Event::Listed {
+                scope,
+                kind,
+                started_at,
+                result,
+            } => {
+                self.listed(&scope, kind, started_at, result, now);
+            }
+            Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
+            Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
+            Event::Alarm => {}
+        }
+        self.run(now, &mut effects);
+        effects
+    }
+
+    /// The manifests were read.
+    fn desire(&mut self, desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+        let agrees = desired.hiding.is_none() && desired.declared() == self.desired.declared();
+        self.agreements = if agrees {
+            self.agreements + 1
+        } else {
+            u32::from(desired.hiding.is_none())
+        };
+        let changed_sources: Vec<(Scope, Source)> = desired
+            .sources
+            .iter()
+            .filter(|(scope, source)| self.desired.sources.get(*scope) != Some(source))
+            .map(|(scope, source)| (scope.clone(), source.clone()))
+            .collect();
+        self.dirty.extend(
+            desired
+                .objects
+                .keys()
+                .chain(self.desired.objects.keys())
+                .cloned(),
+        );
+        self.dirty.extend(self.journal.records.keys().cloned());
+        self.desired = desired;
+        self.visible = true;
+        for (scope, source) in changed_sources {
+            self.connect(scope, source, effects);
+        }
+        // What only the journal knows of lives in a cloud that no manifest may name any more.
+        let remembered: BTreeSet<Scope> = self
+            .journal
+            .records
+            .values()
+            .map(|record| record.scope.clone())
+            .collect();
+        for scope in remembered {
+            if !self.links.contains_key(&scope) {
+                let source = Source::Cloud(Some(scope.to_string()));
+                self.connect(scope, source, effects);
+            }
+        }
+        self.watch(now);
+    }
+
+    fn connect(&mut self, scope: Scope, source: Source, effects: &mut Vec<Effect>) {
+        self.links.insert(scope.clone(), Link::Connecting);
+        effects.push(Effect::Connect { scope, source });
+    }
+
+    /// Says which collections are read, and who reads them.
+    fn watch(&mut self, now: Timestamp) {
+        let mut readers: BTreeMap<(Scope, &'static str), BTreeSet<Key>> = BTreeMap::new();
+        let mut read = |scope: &Scope, kind: &'static str, key: &Key| {
+            readers
+                .entry((scope.clone(), kind))
+                .or_default()
+                .insert(key.clone());
+        };
+        for (key, object) in &self.desired.objects {
+            read(&object.scope, object.kind.name(), key);
+            for kind in object.kind.attached() {
+                read(&object.scope, kind, key);
+            }
+            for kind in object.filtered_kinds() {
+                read(&object.scope, kind, key);
+            }
+        }
+        for (key, record) in &self.journal.records {
+            if let Some(kind) = kinds::find(&key.kind) {
+                read(&record.scope, kind.name(), key);
+            }
+        }
+        self.lists.watch(&readers.keys().cloned().collect(), now);
+        self.readers = readers;
+    }
+
+    fn connected(&mut self, scope: Scope, result: Result<Fingerprint, String>, now: Timestamp) {
+        let failures = match self.links.get(&scope) {
+            Some(Link::Down { failures, .. }) => *failures,
+            _ => 0,
+        };
+        let link = match result {
+            Ok(fingerprint) => match self.journal.scopes.get(&scope) {
+                Some(recorded) => match recorded.difference(&fingerprint) {
+                    Some(how) => Link::Foreign(how),
+                    None => Link::Up(fingerprint),
+                },
+                None => {
+                    self.change(Change::PutScope(scope.clone(), fingerprint.clone()));
+                    Link::Up(fingerprint)
+                }
+            },
+            Err(error) => {
+                let retry_at = after(now, backoff(failures + 1, &mut self.rng));
+                Link::Down {
+                    error,
+                    retry_at,
+                    failures: failures + 1,
+                }
+            }
+        };
+        self.links.insert(scope.clone(), link);
+        self.visible = true;
+        let keys = |(key, object): (&Key, &Arc<desired::Object>)| {
+            (object.scope == scope).then(|| key.clone())
+        };
+        self.dirty
+            .extend(self.desired.objects.iter().filter_map(keys));
+        self.dirty.extend(
+            self.journal
+                .records
+                .iter()
+                .filter(|(_, it)| it.scope == scope)
+                .map(|(key, _)| key.clone()),
+        );
+    }
+
+    fn listed(
+        &mut self,
+        scope: &Scope,
+        kind: &'static str,
+        started_at: Timestamp,
+        result: Result<Vec<Value>, CallError>,
+        now: Timestamp,
+    ) {
+        let complete = result.is_ok();
+        let look = result.map_err(|error| error.to_string()).and_then(|items| {
+            let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
+            let mut found = Vec::with_capacity(items.len());
+            let mut malformed = Vec::new();
+            for item in items {
+                let id = item["id"].as_str().unwrap_or("an item").to_owned();
+                match known.look(item) {
+                    Ok(item) => found.push(item),
+                    Err(why) => malformed.push(format!("{id}: {why}")),
+                }
+            }
+            Ok(Listing::new(started_at, found, malformed))
+        });
+        self.inventory.put(scope, kind, look);
+        self.lists.end(
+            scope,
+            kind,
+            complete,
+            now,
+            self.settings.poll_interval,
+            &mut self.rng,
+        );
+        if let Some(keys) = self.readers.get(&(scope.clone(), kind)) {
+            self.dirty.extend(keys.iter().cloned());
+        }
+    }
+
+    /// Works off everything that is dirty, then says what else is due.
+    fn run(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some((at, _)) = self.wakes.first()
+            && *at <= now
+        {
+            if let Some((_, key)) = self.wakes.pop_first() {
+                if let Some(work) = self.work.get_mut(&key) {
+                    work.wake = None;
+                }
+                self.dirty.insert(key);
+            }
+        }
+        let retries: Vec<Scope> = self
+            .links
+            .iter()
+            .filter(|(_, link)| matches!(link, Link::Down { retry_at, .. } if *retry_at <= now))
+            .map(|(scope, _)| scope.clone())
+            .collect();
+        for scope in retries {
+            let source = self.desired.sources.get(&scope).cloned();
+            let source = source.unwrap_or_else(|| Source::Cloud(Some(scope.to_string())));
+            if let Some(Link::Down { retry_at, .. }) = self.links.get_mut(&scope) {
+                // Its answer sets the next time; until then it counts as down.
+                *retry_at = Timestamp::MAX;
+            }
+            effects.push(Effect::Connect { scope, source });
+        }
+        while let Some(key) = self.dirty.pop_first() {
+            self.consider(&key, now, effects);
+        }
+        for (scope, kind) in self.lists.begin(now, |scope| is_up(&self.links, scope)) {
+            if let Some(list) = kinds::find(kind).map(kinds::erased::AnyKind::list) {
+                effects.push(Effect::List { scope, kind, list });
+            }
+        }
+        self.flush(effects);
+        let retry = self.links.values().filter_map(|link| match link {
+            Link::Down { retry_at, .. } if *retry_at < Timestamp::MAX => Some(*retry_at),
+            _ => None,
+        });
+        let times = self
+            .lists
+            .next_due(|scope| is_up(&self.links, scope))
+            .into_iter();
+        let times = times
+            .chain(self.wakes.first().map(|(at, _)| *at))
+            .chain(retry);
+        if let Some(at) = times.min() {
+            effects.push(Effect::Alarm(at));
+        }
+        if std::mem::take(&mut self.visible) {
+            effects.push(Effect::Publish);
+        }
+    }
+
+    /// Sends this round's changes of the journal as one write.
+    fn flush(&mut self, effects: &mut Vec<Effect>) {
+        let changes = std::mem::take(&mut self.changes);
+        if changes.is_empty() {
+            return;
+        }
+        let ticket = self.ticket();
+        for flight in std::mem::take(&mut self.recording) {
+            if let Some(flight) = self.flights.get_mut(&flight) {
+                flight.record = Some(ticket);
+            }
+        }
+        effects.push(Effect::Record { ticket, changes });
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        ticket
+    }
+
+    fn change(&mut self, change: Change) {
+        self.journal.apply(&change);
+        self.changes.push(change);
+    }
+
+    fn status_of(&self, key: &Key) -> Option<&Status> {
+        self.desired
+            .objects
+            .contains_key(key)
+            .then(|| self.work.get(key))?
+            .map(|work| &work.status)
+    }
+
+    /// A picture of everything.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let objects = self.work.iter().filter_map(|(key, work)| {
+            let object = self.desired.objects.get(key);
+            let record = self.journal.records.get(key);
+            let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
+            let view = ObjectView {
+                scope: scope.clone(),
+                origin: object.map(|it| it.manifest.origin.to_string()),
+                api_version: object.map(|it| it.manifest.group.api_version()),
+                generation: object.map_or(0, |it| it.generation),
+                deleting: object.is_none(),
+                unmanaged: object.is_some_and(|it| it.accepted.spec.is_none()),
+                reason: reason_of(work),
+                status: work.status.clone(),
+            };
+            Some((key.clone(), view))
+        });
+        Snapshot {
+            objects: objects.collect(),
+            problems: self.desired.problems.clone(),
+            scopes: self
+                .links
+                .iter()
+                .map(|(scope, link)| (scope.clone(), self.view(scope, link)))
+                .collect(),
+            at_rest: self.is_at_rest(),
+            looked: self.lists.all_complete() && self.agreements > 0,
+        }
+    }
+
+    fn view(&self, scope: &Scope, link: &Link) -> ScopeView {
+        ScopeView {
+            project: match link {
+                Link::Up(fingerprint) => Some(fingerprint.project.clone()),
+                _ => None,
+            },
+            error: match link {
+                Link::Down { error, .. } => Some(error.clone()),
+                Link::Foreign(how) => Some(how.clone()),
+                _ => None,
+            },
+            looked_at: kinds::KINDS
+                .iter()
+                .filter_map(|kind| {
+                    Some((
+                        kind.name(),
+                        self.inventory.listing(scope, kind.name())?.started_at,
+                    ))
+                })
+                .collect(),
+        }
+    }
+
+    /// Nothing is under way, and nothing will change by itself.
+    fn is_at_rest(&self) -> bool {
+        self.flights.is_empty()
+            && self.changes.is_empty()
+            && self.agreements > 0
+            && self.lists.all_complete()
+            && self.work.iter().all(|(key, work)| {
+                self.desired.objects.contains_key(key)
+                    && matches!(
+                        work.plan,
+                        Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                    )
+            })
+    }
+
+    /// What would be done now about each object.
+    #[must_use]
+    pub fn plans(&self) -> BTreeMap<Key, Intention> {
+        let intention = |key: &Key, work: &Work| {
+            Some(Intention {
+                plan: work.plan.clone()?,
+                exists: work.exists,
+                deleting: !self.desired.objects.contains_key(key),
+            })
+        };
+        self.work
+            .iter()
+            .filter_map(|(key, work)| Some((key.clone(), intention(key, work)?)))
+            .collect()
+    }
+}
+
+fn is_up(links: &BTreeMap<Scope, Link>, scope: &Scope) -> bool {
+    matches!(links.get(scope), Some(Link::Up(_) | Link::Foreign(_)))
+}
+
+fn reason_of(work: &Work) -> &'static str {
+    match &work.plan {
+        _ if work.doing.is_some() => "Doing",
+        Some(Plan::InSync) => "InSync",
+        Some(Plan::Do(_)) => "Doing",
+        Some(Plan::Wait(waiting)) => waiting.code(),
+        Some(Plan::Blocked(blocker)) => blocker.code(),
+        Some(Plan::Suspended(_)) => "Suspended",
+        None => "FirstLook",
+    }
+}

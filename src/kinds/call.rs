@@ -27,8 +27,13 @@ pub enum Service {
 
 impl Service {
     /// Every service, in the order in which they are usually needed.
-    pub const ALL: [Self; 5] =
-        [Self::Identity, Self::Image, Self::Compute, Self::BlockStorage, Self::Network];
+    pub const ALL: [Self; 5] = [
+        Self::Identity,
+        Self::Image,
+        Self::Compute,
+        Self::BlockStorage,
+        Self::Network,
+    ];
 
     /// The official service type: `identity`, `image`, `compute`, `block-storage`, `network`.
     #[must_use]
@@ -116,7 +121,12 @@ pub struct Call {
 impl Call {
     /// A request without a body.
     #[must_use]
-    pub fn new(service: Service, method: Method, route: &'static str, path: impl Into<String>) -> Self {
+    pub fn new(
+        service: Service,
+        method: Method,
+        route: &'static str,
+        path: impl Into<String>,
+    ) -> Self {
         Self {
             service,
             method,
@@ -155,7 +165,11 @@ impl Call {
 #[must_use]
 pub fn segment(id: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    const KEEP: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
     match id {
         "." | ".." => id.replace('.', "%2E"),
         _ => utf8_percent_encode(id, KEEP).to_string(),
@@ -323,7 +337,10 @@ pub enum CallError {
 }
 
 fn id_suffix(request_id: &Option<String>) -> String {
-    request_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default()
+    request_id
+        .as_ref()
+        .map(|id| format!(" ({id})"))
+        .unwrap_or_default()
 }
 
 impl CallError {
@@ -362,7 +379,12 @@ impl CallError {
     #[must_use]
     pub fn is_quota(&self) -> bool {
         match self {
-            Self::Rejected { status, fault, message, .. } => {
+            Self::Rejected {
+                status,
+                fault,
+                message,
+                ..
+            } => {
                 let words = message.to_ascii_lowercase();
                 fault.as_deref() == Some("OverQuota")
                     || (*status == 413 && words.contains("quota"))

@@ -1,3 +1,412 @@
-//! One file per OpenStack resource.
+//! One file per OpenStack resource: its shape, its rules, and its requests as data.
+//!
+//! No I/O here. Adding a kind is one file with an `impl Kind`, one line in [`KINDS`] and one
+//! fixture in `testdata/`; see CONTRIBUTING.md.
 
 pub mod call;
+pub mod erased;
+pub mod field;
+pub mod health;
+pub mod marker;
+pub mod need;
+pub mod network;
+pub mod neutron;
+pub mod port;
+pub mod router;
+pub mod router_interface;
+pub mod subnet;
+pub mod volume;
+
+use std::fmt::Display;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::manifest::Shape;
+
+use call::{Call, List, Method, Microversion, Reply, Service};
+use erased::{AnyKind, Of};
+use field::Field;
+use health::Health;
+use marker::Marker;
+use need::{Inputs, Material, Need};
+
+/// Every kind, in the order in which a person would create them.
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<network::Network>::NEW,
+    &Of::<subnet::Subnet>::NEW,
+    &Of::<port::Port>::NEW,
+    &Of::<router::Router>::NEW,
+    &Of::<router_interface::RouterInterface>::NEW,
+    &Of::<volume::Volume>::NEW,
+];
+
+/// The kind of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn AnyKind> {
+    KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// Nova requests are written for 2.79; lists and reads are at 2.46, the last version in which a
+/// server names its flavor by id (from 2.47 on it is embedded without one).
+pub const COMPUTE: Microversion = Microversion {
+    want: (2, 79),
+    floor: (2, 1),
+};
+/// See [`COMPUTE`].
+pub const COMPUTE_READ: Microversion = Microversion {
+    want: (2, 46),
+    floor: (2, 3),
+};
+/// Cinder requests are written for 3.59.
+pub const BLOCK_STORAGE: Microversion = Microversion {
+    want: (3, 59),
+    floor: (3, 0),
+};
+
+/// Where a kind's ownership marker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkerPlace {
+    /// In the create body's metadata (Nova, Cinder).
+    Metadata,
+    /// A property of its own, and the id is chosen by us (Glance).
+    Property,
+    /// At the end of the description (Neutron).
+    Description,
+    /// Nowhere: a natural key identifies it, the journal says whether we made it.
+    NaturalKey,
+}
+
+/// Where a kind lives in its service's API.
+#[derive(Debug, Clone, Copy)]
+pub struct Collection {
+    /// The list request's path: `servers/detail`.
+    pub list: &'static str,
+    /// Fixed query parameters of the list.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The collection's path: `servers`; `{path}/{id}` is one item.
+    pub path: &'static str,
+    /// `{path}/{id}`, as a label.
+    pub route: &'static str,
+    /// The envelope of one item: `server`; empty when there is none (Glance).
+    pub one: &'static str,
+    /// The envelope of a list: `servers`.
+    pub many: &'static str,
+    /// Microversion of lists and reads.
+    pub read: Option<Microversion>,
+}
+
+/// What is read of any resource, whatever its kind.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The id in the cloud.
+    pub id: String,
+    /// Its name there; may be empty.
+    pub name: String,
+    /// The project it belongs to; `None` where the API does not say (keypairs, flavors).
+    pub project: Option<String>,
+    /// The marker that it carries.
+    pub marker: Option<Marker>,
+    /// For kinds that are identified by a natural key.
+    pub natural_key: Option<String>,
+    /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
+    /// can be seen together with it.
+    pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
+}
+
+/// What a new resource is given at birth, beside its spec.
+#[derive(Debug, Clone, Copy)]
+pub struct Birth<'a> {
+    /// Its name in the cloud.
+    pub name: &'a str,
+    /// Its ownership marker.
+    pub marker: Marker,
+    /// `Kind/namespace/name`, for people.
+    pub object: &'a str,
+    /// A fresh id, for APIs that let the client choose it.
+    pub id: Uuid,
+    /// What is secret in the spec.
+    pub material: &'a Material,
+}
+
+/// A request that cannot be made, for a reason that only a person can remove.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Why, and what would help.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal in words.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// What is wrong with a spec although its types are right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// JSON pointer below the spec, `/rules/0/portRange`; empty for the spec itself.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl Complaint {
+    /// A complaint about the field at `pointer`.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same complaint with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// One element of a set that is to be added or removed.
+pub type Element = Value;
+
+/// One kind of OpenStack resource: its shape, its rules, and its requests. No I/O.
+pub trait Kind: Send + Sync + Sized + 'static {
+    /// The kind's name in manifests: `Volume`.
+    const NAME: &'static str;
+    /// The service that has it.
+    const SERVICE: Service;
+    /// Whether `spec` has an envelope (`resource`, `import`, ...) or is the resource itself.
+    const SHAPE: Shape = Shape::Enveloped;
+    /// Where it lives in the API.
+    const COLLECTION: Collection;
+    /// Where its ownership marker stands.
+    const MARKER: MarkerPlace;
+    /// One row per field of `Spec`, in the order in which changes are made.
+    const FIELDS: &'static [Field<Self::Action>];
+    /// Kinds whose resources are looked at together with this one, because they say what is
+    /// attached to it: a server's ports and volumes.
+    const ATTACHED: &'static [&'static str] = &[];
+    /// True for kinds that hold data: they get a longer grace before a deletion.
+    const HOLDS_DATA: bool = false;
+
+    /// What a person may ask for; `None` in a field means "I do not mind".
+    type Spec: Serialize + DeserializeOwned + JsonSchema;
+    /// How an existing resource is chosen by import or by a reference.
+    type Filter: Serialize + DeserializeOwned + JsonSchema;
+    /// `status.resource`: what templates and references read.
+    type Status: Serialize + JsonSchema;
+    /// What the API answers: only what is read.
+    type Object: DeserializeOwned + Send + Sync;
+    /// Requests beside create, update and delete.
+    type Action: Copy + Display + Send + Sync + 'static;
+
+    /// What every kind can say of an object.
+    fn identity(object: &Self::Object) -> Identity;
+
+    /// Usable, on its way, stuck, or leaving?
+    fn health(object: &Self::Object) -> Health;
+
+    /// The spec that would have produced this object: the inverse of `create`. References are
+    /// `Ref::Id`.
+    fn project(object: &Self::Object, attached: &Attached<'_>) -> Self::Spec;
+
+    /// `status.resource` of this object.
+    fn status(object: &Self::Object, attached: &Attached<'_>) -> Self::Status;
+
+    /// Visits everything that the spec needs from outside.
+    fn needs(spec: &mut Self::Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        let _ = (spec, visit);
+    }
+
+    /// Visits the references in a filter.
+    fn filter_needs(filter: &mut Self::Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        let _ = (filter, visit);
+    }
+
+    /// What is wrong with a spec although its types are right. References are not yet resolved.
+    fn check(spec: &Self::Spec) -> Vec<Complaint> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// Folds the inputs into a spec whose references are resolved: after this it is what is
+    /// compared and created. Secrets go into the result, never into the spec.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the inputs cannot be used (user data that is too long).
+    fn fill(spec: &mut Self::Spec, inputs: &Inputs) -> Result<Material, Refusal> {
+        let _ = (spec, inputs);
+        Ok(Material::default())
+    }
+
+    /// The key by which the API itself tells two of them apart; only for [`MarkerPlace::NaturalKey`].
+    fn natural_key(spec: &Self::Spec, name: &str) -> Option<String> {
+        let _ = (spec, name);
+        None
+    }
+
+    /// The request that creates it. It carries the marker (unless the kind has a natural key), and
+    /// nothing that can be done after it: one request, then look.
+    fn create(spec: &Self::Spec, birth: &Birth<'_>) -> Call;
+
+    /// The id in the answer to `create`.
+    fn born(reply: &Reply) -> Option<String> {
+        let one = Self::COLLECTION.one;
+        let body = if one.is_empty() {
+            &reply.body
+        } else {
+            &reply.body[one]
+        };
+        body["id"].as_str().map(str::to_owned)
+    }
+
+    /// One request that brings these fields ([`field::Change::Update`]) to what the spec wants.
+    fn update(spec: &Self::Spec, object: &Self::Object, fields: &[&'static str]) -> Call;
+
+    /// The request for an action; `element` is the one to add or remove for members.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the service would never accept it.
+    fn act(
+        action: Self::Action,
+        element: Option<&Element>,
+        spec: &Self::Spec,
+        object: &Self::Object,
+    ) -> Result<Call, Refusal>;
+
+    /// May this surplus element of a set be removed? By default yes: the spec owns the whole set.
+    fn may_remove(field: &str, element: &Element, attached: &Attached<'_>) -> bool {
+        let _ = (field, element, attached);
+        true
+    }
+
+    /// For a stuck one: the action that moves it on, if there is one.
+    fn remedy(spec: &Self::Spec, object: &Self::Object) -> Option<Self::Action> {
+        let _ = (spec, object);
+        None
+    }
+
+    /// For a stuck one that holds nothing yet: may it be deleted and made again without asking?
+    fn is_husk(object: &Self::Object) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// The request that reads one.
+    fn read(id: &str) -> Call {
+        let Collection {
+            path, route, read, ..
+        } = Self::COLLECTION;
+        Call::new(
+            Self::SERVICE,
+            Method::Get,
+            route,
+            format!("{path}/{}", call::segment(id)),
+        )
+        .at(read)
+    }
+
+    /// The request that deletes it. Never a cascade.
+    fn delete(object: &Self::Object) -> Call {
+        let Collection {
+            path, route, read, ..
+        } = Self::COLLECTION;
+        let id = Self::identity(object).id;
+        Call::new(
+            Self::SERVICE,
+            Method::Delete,
+            route,
+            format!("{path}/{}", call::segment(&id)),
+        )
+        .at(read)
+    }
+
+    /// The request that writes our marker onto an existing resource, by explicit consent (`adopt`).
+    fn brand(object: &Self::Object, birth: &Birth<'_>) -> Option<Call>;
+
+    /// Does the filter choose this object? References in it are `Ref::Id`.
+    fn matches(filter: &Self::Filter, object: &Self::Object) -> bool;
+
+    /// Of the objects that match, those that the filter means; more than one is an ambiguity.
+    fn choose<'a>(filter: &Self::Filter, objects: &[&'a Self::Object]) -> Vec<&'a Self::Object> {
+        objects
+            .iter()
+            .copied()
+            .filter(|object| Self::matches(filter, object))
+            .collect()
+    }
+
+    /// The list request of the collection.
+    fn list() -> List {
+        let Collection {
+            list,
+            query,
+            many,
+            read,
+            ..
+        } = Self::COLLECTION;
+        List {
+            service: Self::SERVICE,
+            path: list,
+            query: query
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            items: many,
+            microversion: read,
+        }
+    }
+
+    /// Takes one item out of what a list holds or a read answers; by default the item itself.
+    fn unwrap(item: Value) -> Value {
+        item
+    }
+}
+
+/// The resources that are attached to another one, by kind.
+#[derive(Default)]
+pub struct Attached<'a> {
+    items: Vec<(&'static str, &'a erased::Found)>,
+}
+
+impl<'a> Attached<'a> {
+    /// Adds one of a kind.
+    pub fn push(&mut self, kind: &'static str, found: &'a erased::Found) {
+        self.items.push((kind, found));
+    }
+
+    /// Those of one kind: what is known of each, and the object.
+    pub fn of<K: Kind>(&self) -> impl Iterator<Item = (&'a erased::Found, &'a K::Object)> {
+        self.items
+            .iter()
+            .filter(|(kind, _)| *kind == K::NAME)
+            .filter_map(|(_, found)| Some((*found, found.object.downcast_ref::<K::Object>()?)))
+    }
+}
+
+/// The action type of kinds that have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Never {}
+
+impl Display for Never {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}

@@ -1,0 +1,152 @@
+//! What the cloud was last seen to hold: one dated listing per scope and kind.
+//!
+//! A listing that failed, or that has items that are not understood, never stands for absence.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::kinds::Attached;
+use crate::kinds::erased::{AnyKind, Found};
+
+use super::scope::Scope;
+
+/// One look at one collection, read to its end.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// When the first page was asked for.
+    pub started_at: Timestamp,
+    /// What was there.
+    pub items: Vec<Found>,
+    /// Items that were not understood, with the reason: while there are any, nothing is absent.
+    pub malformed: Vec<String>,
+    by_id: HashMap<String, usize>,
+    by_uid: HashMap<Uuid, Vec<usize>>,
+    by_natural_key: HashMap<String, usize>,
+    by_attachment: HashMap<String, Vec<usize>>,
+}
+
+impl Listing {
+    /// Indexes what a list held.
+    #[must_use]
+    pub fn new(started_at: Timestamp, items: Vec<Found>, malformed: Vec<String>) -> Self {
+        let mut listing = Self {
+            started_at,
+            malformed,
+            by_id: HashMap::with_capacity(items.len()),
+            by_uid: HashMap::new(),
+            by_natural_key: HashMap::new(),
+            by_attachment: HashMap::new(),
+            items: Vec::new(),
+        };
+        for (index, found) in items.iter().enumerate() {
+            listing.by_id.insert(found.id.clone(), index);
+            if let Some(marker) = found.marker {
+                listing.by_uid.entry(marker.uid).or_default().push(index);
+            }
+            if let Some(key) = &found.natural_key {
+                listing.by_natural_key.insert(key.clone(), index);
+            }
+            for id in &found.attached_to {
+                listing
+                    .by_attachment
+                    .entry(id.clone())
+                    .or_default()
+                    .push(index);
+            }
+        }
+        listing.items = items;
+        listing
+    }
+
+    /// The item with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Found> {
+        self.by_id.get(id).map(|index| &self.items[*index])
+    }
+
+    /// The items that carry a marker with this uid.
+    pub fn marked(&self, uid: Uuid) -> impl Iterator<Item = &Found> {
+        self.by_uid
+            .get(&uid)
+            .into_iter()
+            .flatten()
+            .map(|index| &self.items[*index])
+    }
+
+    /// The item with this natural key.
+    #[must_use]
+    pub fn keyed(&self, key: &str) -> Option<&Found> {
+        self.by_natural_key
+            .get(key)
+            .map(|index| &self.items[*index])
+    }
+
+    /// The items that are attached to the resource with this id.
+    pub fn attached_to(&self, id: &str) -> impl Iterator<Item = &Found> {
+        self.by_attachment
+            .get(id)
+            .into_iter()
+            .flatten()
+            .map(|index| &self.items[*index])
+    }
+}
+
+/// The last complete look at each collection, and how the last try went.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    collections: BTreeMap<(Scope, &'static str), Collection>,
+}
+
+#[derive(Debug, Default)]
+struct Collection {
+    listing: Option<Listing>,
+    failure: Option<String>,
+}
+
+impl Inventory {
+    /// Takes a look's result over. A failure leaves the last complete listing in place.
+    pub fn put(&mut self, scope: &Scope, kind: &'static str, look: Result<Listing, String>) {
+        let collection = self.collections.entry((scope.clone(), kind)).or_default();
+        match look {
+            Ok(listing) => {
+                collection.listing = Some(listing);
+                collection.failure = None;
+            }
+            Err(failure) => collection.failure = Some(failure),
+        }
+    }
+
+    /// The last complete listing.
+    #[must_use]
+    pub fn listing(&self, scope: &Scope, kind: &'static str) -> Option<&Listing> {
+        self.collections
+            .get(&(scope.clone(), kind))?
+            .listing
+            .as_ref()
+    }
+
+    /// Why the last look failed, if it did.
+    #[must_use]
+    pub fn failure(&self, scope: &Scope, kind: &'static str) -> Option<&str> {
+        self.collections
+            .get(&(scope.clone(), kind))?
+            .failure
+            .as_deref()
+    }
+
+    /// Everything that is attached to a resource, of the kinds that say so.
+    #[must_use]
+    pub fn attached(&self, scope: &Scope, kind: &dyn AnyKind, id: &str) -> Attached<'_> {
+        let mut attached = Attached::default();
+        for other in kind.attached() {
+            if let Some(listing) = self.listing(scope, other) {
+                for found in listing.attached_to(id) {
+                    attached.push(other, found);
+                }
+            }
+        }
+        attached
+    }
+}

@@ -1,0 +1,364 @@
+//! What can be said of one resource from the looks that we have.
+//!
+//! A look that failed, is missing, or began before our last write says nothing; absence from a list
+//! alone is no proof of a deletion, since services leave items out.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kinds::MarkerPlace;
+use crate::kinds::erased::Found;
+use crate::kinds::field::diff;
+use crate::kinds::health::Health;
+use crate::manifest::{Adopt, Content, Key};
+
+use super::desired::Object;
+use super::inventory::Listing;
+use super::journal::Record;
+use super::pace::after;
+use super::plan::{Observed, Seen};
+use super::reason::{Blocker, Waiting};
+use super::resolve::Resolved;
+use super::scope::Scope;
+use super::work::Work;
+use super::{Engine, Link};
+
+/// What a search by identity gives.
+pub(super) enum Trace<'a> {
+    /// It is there.
+    Here(&'a Found),
+    /// It is not there and, as far as is known, never was.
+    Nowhere,
+    /// It was there, and now no list shows it.
+    Lost(&'a str),
+    /// A create is or was under way; it may still appear.
+    Pending(Timestamp),
+    /// A person must look.
+    Blocked(Blocker),
+}
+
+impl Engine {
+    /// The last complete look at a collection, if it can be believed about something that we last
+    /// wrote to at `wrote_at`.
+    pub(super) fn evidence(
+        &self,
+        scope: &Scope,
+        kind: &'static str,
+        wrote_at: Option<Timestamp>,
+    ) -> Result<&Listing, Waiting> {
+        if let Some(Link::Down { error, .. }) = self.links.get(scope) {
+            return Err(Waiting::LookFailed(error.clone()));
+        }
+        if let Some(failure) = self.inventory.failure(scope, kind) {
+            return Err(Waiting::LookFailed(failure.to_owned()));
+        }
+        let listing = self
+            .inventory
+            .listing(scope, kind)
+            .ok_or(Waiting::FirstLook)?;
+        if wrote_at.is_some_and(|wrote_at| listing.started_at <= wrote_at) {
+            return Err(Waiting::Settling);
+        }
+        Ok(listing)
+    }
+
+    /// What is known of a declared object.
+    pub(super) fn observe<'a>(
+        &'a self,
+        object: &'a Object,
+        resolved: &Resolved,
+        work: Option<&Work>,
+        now: Timestamp,
+    ) -> Observed<'a> {
+        if let Some(Link::Foreign(how)) = self.links.get(&object.scope) {
+            return Observed::Blocked(Blocker::ScopeChanged(how.clone()));
+        }
+        let wrote_at = work.and_then(|work| work.wrote_at);
+        let listing = match self.evidence(&object.scope, object.kind.name(), wrote_at) {
+            Ok(listing) => listing,
+            Err(waiting) => return Observed::Unknown(waiting),
+        };
+        let Some(spec) = &resolved.spec else {
+            return self.observe_import(object, resolved, listing, work, now);
+        };
+        let record = self.journal.records.get(object.key());
+        if let Some(record) = record
+            && record.scope != object.scope
+        {
+            return Observed::Blocked(Blocker::Invalid(format!(
+                "it was created in {} and cannot move to {}; delete it there first",
+                record.scope, object.scope
+            )));
+        }
+        match self.trace(object.key(), object, spec, record, listing) {
+            Trace::Here(found) => self
+                .seen(object, found, work, now)
+                .map_or_else(Observed::Unknown, Observed::Found),
+            Trace::Blocked(blocker) => Observed::Blocked(blocker),
+            Trace::Pending(at) => {
+                let until = after(at, self.settings.uncertain_window);
+                Observed::Unknown(Waiting::Uncertain(until))
+            }
+            Trace::Lost(id) => {
+                let missing = work.and_then(|work| work.missing.as_ref());
+                let deleting = work.is_some_and(|work| work.deleting);
+                Observed::Lost {
+                    id: id.to_owned(),
+                    next: missing
+                        .filter(|missing| missing.id == id && !deleting)
+                        .map(|missing| after(missing.since, self.settings.gone_after)),
+                }
+            }
+            Trace::Nowhere if !listing.malformed.is_empty() => {
+                let why = format!(
+                    "{} items are not understood, the first: {}",
+                    listing.malformed.len(),
+                    listing.malformed[0]
+                );
+                Observed::Unknown(Waiting::LookFailed(why))
+            }
+            Trace::Nowhere => self.observe_adoptable(object, listing, work, now),
+        }
+    }
+
+    /// A resource with what is attached to it; those lists must be as fresh as its own.
+    fn seen<'a>(
+        &'a self,
+        object: &Object,
+        found: &'a Found,
+        work: Option<&Work>,
+        now: Timestamp,
+    ) -> Result<Seen<'a>, Waiting> {
+        let wrote_at = work.and_then(|work| work.wrote_at);
+        for kind in object.kind.attached() {
+            self.evidence(&object.scope, kind, wrote_at)?;
+        }
+        let attached = self
+            .inventory
+            .attached(&object.scope, object.kind, &found.id);
+        let have = object.kind.project(found, &attached);
+        let since = work
+            .map(|work| work.age(state_of(found), now))
+            .unwrap_or_default();
+        Ok(Seen {
+            found,
+            attached,
+            have,
+            since,
+        })
+    }
+
+    fn observe_import<'a>(
+        &'a self,
+        object: &'a Object,
+        resolved: &Resolved,
+        listing: &'a Listing,
+        work: Option<&Work>,
+        now: Timestamp,
+    ) -> Observed<'a> {
+        let see = |found| {
+            self.seen(object, found, work, now)
+                .map_or_else(Observed::Unknown, Observed::Found)
+        };
+        if let Content::Import(import) = &object.manifest.content
+            && let Some(id) = &import.id
+        {
+            return match listing.get(id) {
+                Some(found) => see(found),
+                None => Observed::Unknown(Waiting::External(format!("id {id}"))),
+            };
+        }
+        if !resolved.unmet.is_empty() {
+            // The plan says what the filter waits for.
+            return Observed::Absent;
+        }
+        let filter = resolved.filter.clone().unwrap_or(Value::Null);
+        let items: Vec<&Found> = listing.items.iter().collect();
+        match object.kind.choose(&filter, &items)[..] {
+            [one] => see(items[one]),
+            [] => Observed::Unknown(Waiting::External(format!("filter {filter}"))),
+            ref several => Observed::Blocked(Blocker::Ambiguous {
+                what: "found more than one matching OpenStack resource during import".to_owned(),
+                ids: several.iter().map(|it| items[*it].id.clone()).collect(),
+            }),
+        }
+    }
+
+    /// Nothing is ours: is there something that the manifest consents to take over?
+    fn observe_adoptable<'a>(
+        &'a self,
+        object: &'a Object,
+        listing: &'a Listing,
+        work: Option<&Work>,
+        now: Timestamp,
+    ) -> Observed<'a> {
+        let candidates: Vec<&Found> = match &object.policy().adopt {
+            None => return Observed::Absent,
+            Some(Adopt::Id(id)) => match listing.get(id) {
+                Some(found) => vec![found],
+                None => return Observed::Unknown(Waiting::External(format!("id {id}"))),
+            },
+            Some(Adopt::ByName) => listing
+                .items
+                .iter()
+                .filter(|found| {
+                    found.name == object.name && self.is_in_project(&object.scope, found)
+                })
+                .collect(),
+        };
+        match candidates[..] {
+            [] => Observed::Absent,
+            [found] if found.marker.is_some() => Observed::Blocked(Blocker::NotOurs(format!(
+                "{} carries the marker of another object or installation",
+                found.id
+            ))),
+            [found] => self
+                .seen(object, found, work, now)
+                .map_or_else(Observed::Unknown, Observed::Adoptable),
+            _ => Observed::Blocked(Blocker::Ambiguous {
+                what: format!("several are named {}", object.name),
+                ids: candidates.iter().map(|found| found.id.clone()).collect(),
+            }),
+        }
+    }
+
+    /// Looks for a managed object by its identity.
+    pub(super) fn trace<'a>(
+        &self,
+        key: &Key,
+        object: &Object,
+        spec: &Value,
+        record: Option<&'a Record>,
+        listing: &'a Listing,
+    ) -> Trace<'a> {
+        if object.kind.marker() == MarkerPlace::NaturalKey {
+            return self.trace_by_natural_key(object, spec, record, listing);
+        }
+        self.trace_by_marker(
+            key,
+            &object.scope,
+            object.policy().adopt.as_ref(),
+            record,
+            listing,
+        )
+    }
+
+    /// Looks for what carries our marker, then for what the journal knows.
+    pub(super) fn trace_by_marker<'a>(
+        &self,
+        key: &Key,
+        scope: &Scope,
+        adopt: Option<&Adopt>,
+        record: Option<&'a Record>,
+        listing: &'a Listing,
+    ) -> Trace<'a> {
+        let owner = self.settings.owner;
+        let mut ours: Vec<&Found> = listing
+            .marked(owner.uid(key))
+            .filter(|found| {
+                found
+                    .marker
+                    .is_some_and(|marker| marker.owner == owner.short())
+            })
+            .filter(|found| self.is_in_project(scope, found))
+            .collect();
+        if ours.len() > 1 {
+            ours.retain(|found| found.health != Health::Leaving);
+        }
+        match ours[..] {
+            [found] => return Trace::Here(found),
+            [] => {}
+            _ => {
+                return Trace::Blocked(Blocker::Ambiguous {
+                    what: "several resources carry its marker".to_owned(),
+                    ids: ours.iter().map(|found| found.id.clone()).collect(),
+                });
+            }
+        }
+        let Some(record) = record else {
+            return Trace::Nowhere;
+        };
+        if let Some(id) = &record.id {
+            return match listing.get(id) {
+                // Consent by id is asked for anew, and read as such.
+                Some(_) if *adopt_id(adopt) == **id => Trace::Nowhere,
+                Some(_) => Trace::Blocked(Blocker::MarkerLost(id.clone())),
+                None => Trace::Lost(id),
+            };
+        }
+        record
+            .intent
+            .as_ref()
+            .map_or(Trace::Nowhere, |intent| Trace::Pending(intent.at))
+    }
+
+    /// Looks for what the API itself tells apart by its name.
+    fn trace_by_natural_key<'a>(
+        &self,
+        object: &Object,
+        spec: &Value,
+        record: Option<&'a Record>,
+        listing: &'a Listing,
+    ) -> Trace<'a> {
+        let natural_key = object.kind.natural_key(spec, &object.name);
+        let Some(found) = natural_key.and_then(|key| listing.keyed(&key)) else {
+            let Some(record) = record else {
+                return Trace::Nowhere;
+            };
+            return match (&record.id, &record.intent) {
+                (Some(id), _) => match listing.get(id) {
+                    // References to it are not known yet: the id is as good.
+                    Some(found) => Trace::Here(found),
+                    None => Trace::Lost(id),
+                },
+                (None, Some(intent)) => Trace::Pending(intent.at),
+                (None, None) => Trace::Nowhere,
+            };
+        };
+        let is_known = record.is_some_and(|record| {
+            record.intent.is_some() || record.id.as_deref() == Some(found.id.as_str())
+        });
+        let have = object.kind.project(
+            found,
+            &self
+                .inventory
+                .attached(&object.scope, object.kind, &found.id),
+        );
+        let differs = diff(&object.kind.rows(), spec, &have);
+        if is_known || differs.is_empty() || object.policy().adopt.is_some() {
+            return Trace::Here(found);
+        }
+        let fields: Vec<&str> = differs.iter().map(|it| it.field).collect();
+        Trace::Blocked(Blocker::NotOurs(format!(
+            "there is a {} {} already that is not ours and differs in {}; choose another name, or set adopt: {{byName: true}}",
+            object.kind.name(),
+            found.name,
+            fields.join(", ")
+        )))
+    }
+
+    /// Ownership is checked on our side: admin tokens and dropped filters show other projects.
+    pub(super) fn is_in_project(&self, scope: &Scope, found: &Found) -> bool {
+        match (self.links.get(scope), &found.project) {
+            (Some(Link::Up(fingerprint)), Some(project)) => *project == fingerprint.project,
+            (_, None) => true,
+            _ => false,
+        }
+    }
+}
+
+fn adopt_id(adopt: Option<&Adopt>) -> &str {
+    match adopt {
+        Some(Adopt::Id(id)) => id,
+        _ => "",
+    }
+}
+
+/// The name of a resource's state, to tell how long it has been in it.
+pub(super) fn state_of(found: &Found) -> &str {
+    match &found.health {
+        Health::Ready => "ready",
+        Health::Off(state) | Health::Moving(state) | Health::Stuck { state, .. } => state,
+        Health::Leaving => "leaving",
+    }
+}

@@ -1,0 +1,405 @@
+//! What should happen to one resource now: at most one request. The next look decides the rest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kinds::Attached;
+use crate::kinds::erased::{AnyKind, Found, Intent};
+use crate::kinds::field::{Class, Difference, diff, missing, surplus};
+use crate::kinds::health::Health;
+use crate::manifest::{Permission, Policy};
+
+use super::reason::{Blocker, Waiting};
+
+/// How long a resource that holds nothing may stay in a state of transit before it is made anew:
+/// an upload whose end nobody is going to see. Uploads of this process are in flight and are not
+/// judged.
+pub const HUSK_AFTER: Duration = Duration::from_secs(600);
+
+/// A resource as it was seen, beside what is attached to it.
+pub struct Seen<'a> {
+    /// The resource.
+    pub found: &'a Found,
+    /// What is attached to it.
+    pub attached: Attached<'a>,
+    /// The spec that would have produced it.
+    pub have: Value,
+    /// How long it has been in its state, as far as this process has seen.
+    pub since: Duration,
+}
+
+/// What is known of a resource. Not knowing is a value of its own.
+pub enum Observed<'a> {
+    /// It cannot be said.
+    Unknown(Waiting),
+    /// It is not there.
+    Absent,
+    /// It is there and ours, or imported.
+    Found(Seen<'a>),
+    /// It is there, is not ours, and the manifest consents to take it over.
+    Adoptable(Seen<'a>),
+    /// It was there and no list shows it: it is read by id, at once or at `next`.
+    Lost {
+        /// Its id.
+        id: String,
+        /// When the next read is due; `None` is now.
+        next: Option<Timestamp>,
+    },
+    /// It cannot be told, and only a person can.
+    Blocked(Blocker),
+}
+
+/// What a manifest wants, with its references filled in.
+pub struct Wanted<'a> {
+    /// The kind.
+    pub kind: &'a dyn AnyKind,
+    /// The spec; `None` for an import.
+    pub spec: Option<&'a Value>,
+    /// What could not be filled in, by the field that needs it.
+    pub unmet: &'a [Unmet],
+    /// What may be done.
+    pub policy: &'a Policy,
+}
+
+/// A need that is not met.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unmet {
+    /// The top-level field that needs it.
+    pub field: String,
+    /// What it waits for, or why it never will be met.
+    pub why: Result<Waiting, Blocker>,
+}
+
+/// What should happen.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// Nothing.
+    InSync,
+    /// One request.
+    Do(Todo),
+    /// Nothing now; it ends by itself.
+    Wait(Waiting),
+    /// Nothing; a person must decide.
+    Blocked(Blocker),
+    /// This, if the object were not suspended.
+    Suspended(Option<Todo>),
+}
+
+/// One request, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Todo {
+    /// What for.
+    pub intent: Intent,
+    /// What differs.
+    pub why: Vec<Difference>,
+}
+
+/// Decides for one resource.
+pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
+    let plan = match seen {
+        Observed::Unknown(why) => Plan::Wait(why.clone()),
+        Observed::Blocked(why) => Plan::Blocked(why.clone()),
+        Observed::Lost { next: Some(at), .. } if *at > now => Plan::Wait(Waiting::Missing(*at)),
+        // Reading changes nothing, so it is not held up by a suspension.
+        Observed::Lost { .. } => {
+            return Plan::Do(Todo {
+                intent: Intent::Inspect,
+                why: Vec::new(),
+            });
+        }
+        Observed::Absent => create(want),
+        Observed::Adoptable(_) => Plan::Do(Todo {
+            intent: Intent::Adopt,
+            why: Vec::new(),
+        }),
+        Observed::Found(seen) => match &seen.found.health {
+            Health::Leaving => Plan::Wait(Waiting::Leaving),
+            Health::Moving(state) => moving(want, seen, state),
+            Health::Stuck { state, fault } => stuck(want, seen, state, fault.as_deref()),
+            Health::Ready | Health::Off(_) => converge(want, seen),
+        },
+    };
+    match plan {
+        Plan::Do(todo) if want.policy.suspend => Plan::Suspended(Some(todo)),
+        Plan::InSync if want.policy.suspend => Plan::Suspended(None),
+        plan => plan,
+    }
+}
+
+fn create(want: &Wanted<'_>) -> Plan {
+    match first_unmet(want) {
+        Some(plan) => plan,
+        // An import is never created, whatever was or was not seen.
+        None if want.spec.is_none() => Plan::Wait(Waiting::External(String::new())),
+        None => Plan::Do(Todo {
+            intent: Intent::Create,
+            why: Vec::new(),
+        }),
+    }
+}
+
+fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
+    if want.spec.is_some() && want.kind.is_husk(seen.found) && seen.since > HUSK_AFTER {
+        return Plan::Do(Todo {
+            intent: Intent::Delete,
+            why: Vec::new(),
+        });
+    }
+    Plan::Wait(Waiting::Moving(state.to_owned()))
+}
+
+fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
+    if let Some(spec) = want.spec {
+        if want.kind.has_remedy(spec, seen.found) {
+            return first_unmet(want).unwrap_or(Plan::Do(Todo {
+                intent: Intent::Remedy,
+                why: Vec::new(),
+            }));
+        }
+        if want.kind.is_husk(seen.found) {
+            return Plan::Do(Todo {
+                intent: Intent::Delete,
+                why: Vec::new(),
+            });
+        }
+    }
+    Plan::Blocked(Blocker::Stuck {
+        state: state.to_owned(),
+        fault: fault.map(str::to_owned),
+    })
+}
+
+fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
+    let Some(spec) = want.spec else {
+        return Plan::InSync;
+    };
+    let differences = differences(want, spec, &seen.have);
+    let updates: Vec<&Difference> = differences
+        .iter()
+        .filter(|it| it.class == Class::Update)
+        .collect();
+    if !updates.is_empty() {
+        return Plan::Do(Todo {
+            intent: Intent::Update(updates.iter().map(|it| it.field).collect()),
+            why: updates.into_iter().cloned().collect(),
+        });
+    }
+    for difference in &differences {
+        if let Some(intent) = mend(want, seen, difference) {
+            return Plan::Do(Todo {
+                intent,
+                why: vec![difference.clone()],
+            });
+        }
+    }
+    let immutable: Vec<Difference> = differences
+        .into_iter()
+        .filter(|it| it.class != Class::Members)
+        .collect();
+    if !immutable.is_empty() {
+        return Plan::Blocked(Blocker::Immutable(immutable));
+    }
+    first_unmet(want).unwrap_or(Plan::InSync)
+}
+
+/// The request that mends one difference, if policy allows one.
+fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
+    let lifecycle = &want.policy.lifecycle;
+    let allowed = match difference.class {
+        Class::Action | Class::Members | Class::Update => true,
+        Class::Disrupt => lifecycle.disrupt == Permission::Allow,
+        Class::Lose => lifecycle.lose_data == Permission::Allow,
+        Class::Replace | Class::Birth => false,
+    };
+    if !allowed {
+        return None;
+    }
+    if difference.class != Class::Members {
+        return Some(Intent::Act(difference.field));
+    }
+    let rows = want.kind.rows();
+    let row = rows.iter().find(|row| row.name == difference.field)?;
+    // What is too many goes first: it may hold what is missing (a device, an address).
+    let too_many = surplus(row.compare, &difference.want, &difference.have)
+        .into_iter()
+        .find(|element| {
+            want.kind
+                .may_remove(difference.field, element, &seen.attached)
+        });
+    if let Some(element) = too_many {
+        return Some(Intent::Remove(row.name, element));
+    }
+    let lacking = missing(row.compare, &difference.want, &difference.have)
+        .into_iter()
+        .next();
+    lacking.map(|element| Intent::Add(row.name, element))
+}
+
+/// What differs, leaving out what cannot be said yet and what the manifest asks to ignore.
+fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference> {
+    let ignored = |field: &str| {
+        want.policy
+            .lifecycle
+            .ignore_changes
+            .iter()
+            .any(|pointer| pointer.trim_start_matches("/spec/resource/") == field)
+    };
+    let mut differences = diff(&want.kind.rows(), spec, have);
+    differences.retain(|difference| {
+        !ignored(difference.field)
+            && !want
+                .unmet
+                .iter()
+                .any(|unmet| unmet.field == difference.field)
+    });
+    differences
+}
+
+fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
+    let blocked = want.unmet.iter().find_map(|unmet| unmet.why.as_ref().err());
+    if let Some(blocker) = blocked {
+        return Some(Plan::Blocked(blocker.clone()));
+    }
+    want.unmet
+        .first()
+        .and_then(|unmet| unmet.why.as_ref().ok())
+        .cloned()
+        .map(Plan::Wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+    use serde_json::json;
+
+    fn volume(status: &str, size: u32) -> Found {
+        let item = json!({"id": "v", "name": "data", "size": size, "status": status,
+            "metadata": {}, "attachments": [], "bootable": "false", "description": null,
+            "availability_zone": "nova", "volume_type": "t"});
+        kinds::find("Volume").unwrap().look(item).unwrap()
+    }
+
+    fn decide(found: Option<&Found>, size: u32, policy: &Policy, unmet: &[Unmet]) -> Plan {
+        let kind = kinds::find("Volume").unwrap();
+        let spec = json!({"name": "data", "size": size});
+        let want = Wanted {
+            kind,
+            spec: Some(&spec),
+            unmet,
+            policy,
+        };
+        let seen = match found {
+            None => Observed::Absent,
+            Some(found) => Observed::Found(Seen {
+                found,
+                attached: Attached::default(),
+                have: kind.project(found, &Attached::default()),
+                since: Duration::ZERO,
+            }),
+        };
+        plan(&want, &seen, Timestamp::UNIX_EPOCH)
+    }
+
+    fn intent(plan: Plan) -> Option<Intent> {
+        match plan {
+            Plan::Do(todo) => Some(todo.intent),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_plan() {
+        let policy = Policy::default();
+        assert_eq!(intent(decide(None, 1, &policy, &[])), Some(Intent::Create));
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 1, &policy, &[]),
+            Plan::InSync
+        );
+        assert_eq!(
+            intent(decide(Some(&volume("available", 1)), 2, &policy, &[])),
+            Some(Intent::Act("size"))
+        );
+        assert_eq!(
+            decide(Some(&volume("creating", 1)), 2, &policy, &[]),
+            Plan::Wait(Waiting::Moving("creating".to_owned()))
+        );
+        assert_eq!(
+            decide(Some(&volume("deleting", 1)), 1, &policy, &[]),
+            Plan::Wait(Waiting::Leaving)
+        );
+        assert!(matches!(
+            decide(Some(&volume("error", 1)), 1, &policy, &[]),
+            Plan::Blocked(Blocker::Stuck { .. })
+        ));
+    }
+
+    #[test]
+    fn nothing_is_created_while_a_need_is_unmet_and_nothing_else_is_held_up() {
+        let policy = Policy::default();
+        let waiting = Waiting::External("x".to_owned());
+        let unmet = [Unmet {
+            field: "imageRef".to_owned(),
+            why: Ok(waiting.clone()),
+        }];
+        assert_eq!(
+            decide(None, 1, &policy, &unmet),
+            Plan::Wait(waiting.clone())
+        );
+        let there = volume("available", 1);
+        assert_eq!(
+            intent(decide(Some(&there), 2, &policy, &unmet)),
+            Some(Intent::Act("size"))
+        );
+        assert_eq!(
+            decide(Some(&there), 1, &policy, &unmet),
+            Plan::Wait(waiting)
+        );
+    }
+
+    #[test]
+    fn a_suspended_object_is_only_looked_at() {
+        let policy = Policy {
+            suspend: true,
+            ..Policy::default()
+        };
+        assert!(matches!(
+            decide(None, 1, &policy, &[]),
+            Plan::Suspended(Some(_))
+        ));
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 1, &policy, &[]),
+            Plan::Suspended(None)
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_neither_created_nor_changed() {
+        let kind = kinds::find("Volume").unwrap();
+        let (spec, policy) = (json!({"size": 1}), Policy::default());
+        let want = Wanted {
+            kind,
+            spec: Some(&spec),
+            unmet: &[],
+            policy: &policy,
+        };
+        let unknown = Observed::Unknown(Waiting::FirstLook);
+        assert_eq!(
+            plan(&want, &unknown, Timestamp::UNIX_EPOCH),
+            Plan::Wait(Waiting::FirstLook)
+        );
+    }
+
+    #[test]
+    fn ignored_fields_are_no_drift() {
+        let mut policy = Policy::default();
+        policy.lifecycle.ignore_changes = vec!["/spec/resource/size".to_owned()];
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 2, &policy, &[]),
+            Plan::InSync
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! Why nothing is sent: the closed words of waiting and being blocked.
+//!
+//! Waiting ends by itself; being blocked needs a person. The reasons become conditions, metric
+//! labels and documentation.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::kinds::field::Difference;
+use crate::manifest::Key;
+
+/// What is needed of another object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// That it exists.
+    Created,
+    /// That it is Available.
+    Ready,
+    /// That it is gone.
+    Deleted,
+}
+
+impl Stage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Ready => "ready",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Something that ends by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Waiting {
+    /// The cloud has not been looked at yet.
+    FirstLook,
+    /// The look failed.
+    LookFailed(String),
+    /// The look is older than our last write.
+    Settling,
+    /// Another object.
+    For {
+        /// Which.
+        key: Key,
+        /// What of it.
+        stage: Stage,
+    },
+    /// A value of another object's status that is not there yet.
+    Value {
+        /// Which object.
+        key: Key,
+        /// The path in it.
+        path: String,
+    },
+    /// A resource that somebody else is to create.
+    External(String),
+    /// The resource is moving by itself; its state.
+    Moving(String),
+    /// It is being deleted.
+    Leaving,
+    /// A create's outcome is not known; until then it is looked for.
+    Uncertain(Timestamp),
+    /// It was there and no list shows it now: is it gone? Checked again then.
+    Missing(Timestamp),
+    /// An error; tried again then.
+    Backoff {
+        /// When.
+        until: Timestamp,
+        /// The error.
+        error: String,
+    },
+    /// A quota; tried again then.
+    Quota {
+        /// When.
+        until: Timestamp,
+        /// The service's words.
+        error: String,
+    },
+    /// The objects that refer to it are deleted first.
+    Dependents(Vec<Key>),
+    /// The grace before a deletion ends then.
+    Grace(Timestamp),
+    /// The directory of manifests could not be trusted; the reason.
+    Manifests(String),
+}
+
+impl Waiting {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::FirstLook => "FirstLook",
+            Self::LookFailed(_) => "LookFailed",
+            Self::Settling => "Settling",
+            Self::For { .. } => "Dependency",
+            Self::Value { .. } => "Value",
+            Self::External(_) => "External",
+            Self::Moving(_) => "Moving",
+            Self::Leaving => "Leaving",
+            Self::Uncertain(_) => "Uncertain",
+            Self::Missing(_) => "Missing",
+            Self::Backoff { .. } => "Backoff",
+            Self::Quota { .. } => "Quota",
+            Self::Dependents(_) => "Dependents",
+            Self::Grace(_) => "Grace",
+            Self::Manifests(_) => "Manifests",
+        }
+    }
+
+    /// When time alone ends it.
+    #[must_use]
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Uncertain(at) | Self::Missing(at) | Self::Grace(at) => Some(*at),
+            Self::Backoff { until, .. } | Self::Quota { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Is it only that we do not see it just now?
+    #[must_use]
+    pub const fn is_blindness(&self) -> bool {
+        matches!(self, Self::FirstLook | Self::LookFailed(_) | Self::Settling)
+    }
+
+    /// Is it an error that is being retried?
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        matches!(
+            self,
+            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. }
+        )
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstLook => f.write_str("Waiting for the first look at the cloud"),
+            Self::LookFailed(why) => write!(f, "The cloud could not be looked at: {why}"),
+            Self::Settling => f.write_str("Resource status will be refreshed"),
+            Self::For { key, stage } => {
+                write!(f, "Waiting for {} to be {}", key.short(), stage.as_str())
+            }
+            Self::Value { key, path } => write!(f, "Waiting for {} to have {path}", key.short()),
+            Self::External(what) => {
+                write!(
+                    f,
+                    "Waiting for OpenStack resource to be created externally: {what}"
+                )
+            }
+            Self::Moving(state) => {
+                write!(
+                    f,
+                    "Waiting for OpenStack resource to be ready: it is {state}"
+                )
+            }
+            Self::Leaving => f.write_str("Waiting for OpenStack resource to be deleted"),
+            Self::Uncertain(_) => {
+                f.write_str("The outcome of its creation is not known; looking for it")
+            }
+            Self::Missing(_) => {
+                f.write_str("No list shows it any more; making sure that it is gone")
+            }
+            Self::Backoff { error, .. } | Self::Quota { error, .. } => f.write_str(error),
+            Self::Dependents(keys) => {
+                f.write_str("Waiting for what refers to it to be deleted: ")?;
+                for (index, key) in keys.iter().enumerate() {
+                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, key.short())?;
+                }
+                Ok(())
+            }
+            Self::Grace(until) => {
+                write!(f, "Its manifest is gone; it will be deleted after {until}")
+            }
+            Self::Manifests(why) => write!(f, "Nothing is deleted while {why}"),
+        }
+    }
+}
+
+/// Something that only a person can end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Blocker {
+    /// The manifest is wrong.
+    Invalid(String),
+    /// Fields that cannot be changed without leave.
+    Immutable(Vec<Difference>),
+    /// Several resources carry its marker, or match its filter.
+    Ambiguous {
+        /// Of what there are several.
+        what: String,
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// The resource that it names is not ours.
+    NotOurs(String),
+    /// It lost our marker.
+    MarkerLost(String),
+    /// The service would never accept the request.
+    Refused(String),
+    /// It is in a state that it will not leave by itself.
+    Stuck {
+        /// The state.
+        state: String,
+        /// The service's words.
+        fault: Option<String>,
+    },
+    /// The scope is not the one that was recorded.
+    ScopeChanged(String),
+    /// The journal cannot be written.
+    Journal(String),
+    /// It is protected against deletion.
+    Protected,
+}
+
+impl Blocker {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "Invalid",
+            Self::Immutable(_) => "Immutable",
+            Self::Ambiguous { .. } => "Ambiguous",
+            Self::NotOurs(_) => "NotOurs",
+            Self::MarkerLost(_) => "MarkerLost",
+            Self::Refused(_) => "Refused",
+            Self::Stuck { .. } => "Stuck",
+            Self::ScopeChanged(_) => "ScopeChanged",
+            Self::Journal(_) => "Journal",
+            Self::Protected => "Protected",
+        }
+    }
+
+    /// Is it the resource (rather than the manifest) that cannot be helped?
+    #[must_use]
+    pub const fn is_unrecoverable(&self) -> bool {
+        matches!(
+            self,
+            Self::Stuck { .. } | Self::MarkerLost(_) | Self::ScopeChanged(_)
+        )
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(why) | Self::NotOurs(why) | Self::Refused(why) => f.write_str(why),
+            Self::Immutable(differences) => {
+                for (index, difference) in differences.iter().enumerate() {
+                    write!(
+                        f,
+                        "{}{} is immutable: {} wanted, {} there",
+                        if index == 0 { "" } else { "; " },
+                        difference.field,
+                        difference.want,
+                        difference.have
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Ambiguous { what, ids } => write!(f, "{what}: {}", ids.join(", ")),
+            Self::MarkerLost(id) => write!(
+                f,
+                "{id} does not carry our marker any more; set adopt: {{id: {id}}} to take it back"
+            ),
+            Self::Stuck { state, fault } => {
+                write!(f, "the resource is in state {state}")?;
+                fault.as_ref().map_or(Ok(()), |fault| write!(f, ": {fault}"))
+            }
+            Self::ScopeChanged(how) => write!(
+                f,
+                "the credentials lead to another place than before ({how}); nothing is written there"
+            ),
+            Self::Journal(why) => write!(f, "the journal cannot be written: {why}"),
+            Self::Protected => f.write_str(
+                "it is protected by stackward.dev/protect; declare it again without protection to delete it",
+            ),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What no manifest declares any more: let go, or deleted after its guards.
+
+use jiff::Timestamp;
+
+use crate::kinds;
+use crate::kinds::MarkerPlace;
+use crate::kinds::erased::{AnyKind, Intent};
+use crate::kinds::health::Health;
+use crate::manifest::Key;
+
+use super::journal::{Change, Record};
+use super::observe::Trace;
+use super::pace::{after, between};
+use super::plan::{Plan, Todo};
+use super::reason::{Blocker, Waiting};
+use super::status::{Facts, Truth};
+use super::{Effect, Engine, Link};
+
+/// What becomes of something undeclared.
+enum Fate {
+    /// There is nothing to do about it any more.
+    Forget,
+    /// Read it by id: is it gone, or still ours? Then delete it if `delete`.
+    Read { id: String, delete: bool },
+    /// Not yet.
+    Wait(Waiting),
+    /// Not without a person.
+    Blocked(Blocker),
+}
+
+impl Engine {
+    /// Decides about something that no manifest declares.
+    pub(super) fn consider_removal(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.journal.records.get(key).cloned() else {
+            if self.work.remove(key).is_some() {
+                self.visible = true;
+            }
+            return;
+        };
+        let since = *self
+            .work
+            .entry(key.clone())
+            .or_default()
+            .undeclared_since
+            .get_or_insert(now);
+        let Some(kind) = kinds::find(&key.kind) else {
+            return;
+        };
+        let fate = self.fate(key, kind, &record, since, now);
+        let plan = match fate {
+            Fate::Forget => {
+                self.work.remove(key);
+                self.change(Change::Forget(key.clone()));
+                self.visible = true;
+                // What it referred to may go now.
+                self.dirty.extend(record.refers_to);
+                return;
+            }
+            Fate::Wait(waiting) => Plan::Wait(waiting),
+            Fate::Blocked(blocker) => Plan::Blocked(blocker),
+            Fate::Read { id, delete } => match self.paused(key, now) {
+                Some(waiting) => Plan::Wait(waiting),
+                None => {
+                    let intent = if delete {
+                        Intent::Delete
+                    } else {
+                        Intent::Inspect
+                    };
+                    self.read_for_removal(key, kind, &record, &id, delete, now, effects);
+                    Plan::Do(Todo {
+                        intent,
+                        why: Vec::new(),
+                    })
+                }
+            },
+        };
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        let facts = Facts {
+            generation: 0,
+            plan: &plan,
+            doing: work.doing.clone(),
+            serves: Truth::False,
+            state: None,
+            id: record.id,
+            resource: serde_json::Value::Null,
+        };
+        let status = work.status.next(facts, now);
+        self.visible |= status != work.status;
+        work.status = status;
+        work.plan = Some(plan.clone());
+        let age = between(since, now);
+        self.look_again(key, &plan, age, now);
+    }
+
+    fn fate(
+        &self,
+        key: &Key,
+        kind: &'static dyn AnyKind,
+        record: &Record,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Fate {
+        if let Some(why) = self.directory_doubt(key) {
+            return Fate::Wait(Waiting::Manifests(why));
+        }
+        let by_content_only = kind.marker() == MarkerPlace::NaturalKey && !record.made_here;
+        if record.detach || (by_content_only && record.intent.is_none()) {
+            return Fate::Forget;
+        }
+        if record.protect {
+            return Fate::Blocked(Blocker::Protected);
+        }
+        if let Some(Link::Foreign(how)) = self.links.get(&record.scope) {
+            return Fate::Blocked(Blocker::ScopeChanged(how.clone()));
+        }
+        let grace = if kind.holds_data() {
+            self.settings.prune_data_grace
+        } else {
+            self.settings.prune_grace
+        };
+        let until = after(since, grace);
+        if until > now {
+            return Fate::Wait(Waiting::Grace(until));
+        }
+        let dependents = self.referrers(key);
+        if !dependents.is_empty() {
+            return Fate::Wait(Waiting::Dependents(dependents));
+        }
+        let work = self.work.get(key);
+        let wrote_at = work.and_then(|work| work.wrote_at);
+        let listing = match self.evidence(&record.scope, kind.name(), wrote_at) {
+            Ok(listing) => listing,
+            Err(waiting) => return Fate::Wait(waiting),
+        };
+        let trace = if kind.marker() == MarkerPlace::NaturalKey {
+            match (&record.id, &record.intent) {
+                (Some(id), _) => listing.get(id).map_or(Trace::Lost(id), Trace::Here),
+                (None, Some(intent)) => Trace::Pending(intent.at),
+                (None, None) => Trace::Nowhere,
+            }
+        } else {
+            self.trace_by_marker(key, &record.scope, None, Some(record), listing)
+        };
+        match trace {
+            Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),
+            Trace::Here(found) => Fate::Read {
+                id: found.id.clone(),
+                delete: true,
+            },
+            Trace::Lost(id) => {
+                let next = work.and_then(|work| work.missing.as_ref());
+                let next = next.map(|missing| after(missing.since, self.settings.gone_after));
+                match next {
+                    Some(at) if at > now && !work.is_some_and(|work| work.deleting) => {
+                        Fate::Wait(Waiting::Missing(at))
+                    }
+                    _ => Fate::Read {
+                        id: id.to_owned(),
+                        delete: false,
+                    },
+                }
+            }
+            Trace::Pending(at) => {
+                let until = after(at, self.settings.uncertain_window);
+                if until > now {
+                    Fate::Wait(Waiting::Uncertain(until))
+                } else {
+                    Fate::Forget
+                }
+            }
+            Trace::Nowhere => Fate::Forget,
+            Trace::Blocked(blocker) => Fate::Blocked(blocker),
+        }
+    }
+
+    /// Why the manifests cannot be trusted to have lost this object on purpose.
+    fn directory_doubt(&self, key: &Key) -> Option<String> {
+        if self.desired.held.contains(key) {
+            return Some("its manifest has a problem".to_owned());
+        }
+        if let Some(why) = &self.desired.hiding {
+            return Some(why.clone());
+        }
+        if self.agreements == 0 {
+            return Some("the directory has not been read".to_owned());
+        }
+        if self.agreements < 2 {
+            return Some("the directory has been read only once like this".to_owned());
+        }
+        if self.desired.is_empty() && !self.settings.prune_allow_empty {
+            return Some(
+                "the directory declares nothing at all (--prune-allow-empty allows that)"
+                    .to_owned(),
+            );
+        }
+        None
+    }
+
+    /// Everything that still exists and refers to this.
+    fn referrers(&self, key: &Key) -> Vec<Key> {
+        let mut referrers: Vec<Key> = self
+            .journal
+            .records
+            .iter()
+            .filter(|(other, record)| {
+                *other != key
+                    && record.refers_to.contains(key)
+                    && (record.id.is_some() || record.intent.is_some())
+            })
+            .map(|(other, _)| other.clone())
+            .collect();
+        referrers.sort();
+        referrers
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step with all that it needs, called once"
+    )]
+    fn read_for_removal(
+        &mut self,
+        key: &Key,
+        kind: &'static dyn AnyKind,
+        record: &Record,
+        id: &str,
+        delete: bool,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let call = kind.read(id);
+        let (scope, service) = (record.scope.clone(), call.service);
+        let Some(ticket) = self.depart(key, &scope, service, Intent::Inspect, delete, now) else {
+            return;
+        };
+        if let Some(work) = self.work.get_mut(key) {
+            work.doing = Some(
+                if delete {
+                    "delete"
+                } else {
+                    "make sure that it is gone"
+                }
+                .to_owned(),
+            );
+        }
+        effects.push(Effect::Call {
+            ticket,
+            scope,
+            key: key.clone(),
+            intent: Intent::Inspect,
+            call,
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! What this process remembers of one object. All of it may be lost: the journal and the cloud know
+//! the rest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Ticket;
+use super::pace::between;
+use super::plan::Plan;
+use super::reason::Waiting;
+use super::status::Status;
+
+/// The memory of one object.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// The request that is under way; at most one.
+    pub(super) flight: Option<Ticket>,
+    /// That request in words.
+    pub(super) doing: Option<String>,
+    /// When our last write about it ended: looks that began before are no evidence.
+    pub(super) wrote_at: Option<Timestamp>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Nothing is sent before this, and why.
+    pub(super) pause: Option<Waiting>,
+    /// Reads that say that it is gone.
+    pub(super) missing: Option<Missing>,
+    /// Complete looks that did not show what an uncertain create may have made.
+    pub(super) negatives: Negatives,
+    /// Its state in the cloud, and since when it was seen in it.
+    pub(super) state: Option<(String, Timestamp)>,
+    /// We have asked for its deletion.
+    pub(super) deleting: bool,
+    /// Since when its manifest is gone.
+    pub(super) undeclared_since: Option<Timestamp>,
+    /// What was decided last.
+    pub(super) plan: Option<Plan>,
+    /// Whether it was seen in the cloud when that was decided.
+    pub(super) exists: bool,
+    /// What people are told.
+    pub(super) status: Status,
+    /// When it is to be looked at again without an event.
+    pub(super) wake: Option<Timestamp>,
+}
+
+/// A resource that no list shows any more.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Missing {
+    /// Its id.
+    pub(super) id: String,
+    /// When a read by id first answered 404.
+    pub(super) since: Timestamp,
+}
+
+/// Counts complete looks without a result.
+#[derive(Debug, Default)]
+pub(super) struct Negatives {
+    /// How many, at least ten seconds apart.
+    pub(super) count: u32,
+    /// When the last counted one began.
+    pub(super) last: Option<Timestamp>,
+}
+
+/// Looks that are nearer to each other than this may show the same stale state.
+const APART: Duration = Duration::from_secs(10);
+
+impl Negatives {
+    /// Counts a look that began then.
+    pub(super) fn count(&mut self, started_at: Timestamp) {
+        if self
+            .last
+            .is_none_or(|last| between(last, started_at) >= APART)
+        {
+            self.count += 1;
+            self.last = Some(started_at);
+        }
+    }
+}
+
+impl Work {
+    /// How long it has been in this state.
+    pub(super) fn age(&self, state: &str, now: Timestamp) -> Duration {
+        match &self.state {
+            Some((before, since)) if before == state => between(*since, now),
+            _ => Duration::ZERO,
+        }
+    }
+}

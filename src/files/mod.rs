@@ -1,0 +1,12 @@
+//! Files: a directory of manifests as paths and texts, and the files that manifests name.
+//!
+//! Nothing is read that does not lie beneath an allowed directory, whatever links say. What the
+//! texts mean is not known here. Every call blocks; a daemon calls it off its main task.
+
+mod asset;
+mod root;
+mod scan;
+
+pub use asset::{AssetInfo, Assets};
+pub use root::{Identity, RootError};
+pub use scan::{File, Limits, Scan, read_all};

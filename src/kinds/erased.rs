@@ -1,0 +1,570 @@
+//! A kind without its types: above this line nothing is generic.
+//!
+//! The only place where a `Value` becomes a `K::Spec` or a `K::Object`, and back.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::manifest::problem::Code;
+use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
+
+use super::call::{Call, List, Reply, Service};
+use super::field::{Change, Class, Compare, Row};
+use super::health::Health;
+use super::marker::Marker;
+use super::need::{Declared, Inputs, Material, What};
+use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
+
+/// One resource as it was seen.
+#[derive(Clone)]
+pub struct Found {
+    /// Its id in the cloud.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// The project it belongs to, where the API says.
+    pub project: Option<String>,
+    /// The marker that it carries.
+    pub marker: Option<Marker>,
+    /// See [`super::Identity::natural_key`].
+    pub natural_key: Option<String>,
+    /// See [`super::Identity::attached_to`].
+    pub attached_to: Vec<String>,
+    /// See [`super::Identity::part_of`].
+    pub part_of: Option<(&'static str, String)>,
+    /// What its state means.
+    pub health: Health,
+    /// The object itself, as its kind reads it.
+    pub object: Arc<dyn Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("marker", &self.marker.map(|marker| marker.to_string()))
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A spec that was read from a manifest and found right.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The spec of a managed resource, or of its natural key; `None` for an import.
+    pub spec: Option<Value>,
+    /// The filter of an import.
+    pub filter: Option<Value>,
+    /// Everything that the spec or the filter needs from outside.
+    pub needs: Vec<Declared>,
+}
+
+/// What one request is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Intent {
+    /// Make it.
+    Create,
+    /// Bring these fields to what is wanted, in one update.
+    Update(Vec<&'static str>),
+    /// The action of one field.
+    Act(&'static str),
+    /// Add an element to a set.
+    Add(&'static str, Element),
+    /// Remove an element from a set.
+    Remove(&'static str, Element),
+    /// Move a stuck one on.
+    Remedy,
+    /// Write our marker onto it, by consent.
+    Adopt,
+    /// Read it alone: right before a deletion, or to learn whether it is gone.
+    Inspect,
+    /// Delete it.
+    Delete,
+}
+
+impl std::fmt::Display for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Create => f.write_str("create"),
+            Self::Update(fields) => write!(f, "update {}", fields.join(", ")),
+            Self::Act(field) => write!(f, "change {field}"),
+            Self::Add(field, _) => write!(f, "add to {field}"),
+            Self::Remove(field, _) => write!(f, "remove from {field}"),
+            Self::Remedy => f.write_str("bring it on its way"),
+            Self::Adopt => f.write_str("adopt"),
+            Self::Inspect => f.write_str("inspect"),
+            Self::Delete => f.write_str("delete"),
+        }
+    }
+}
+
+impl Intent {
+    /// The verb alone, from a closed set: a metric's label.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update(_) => "update",
+            Self::Act(_) => "act",
+            Self::Add(..) => "add",
+            Self::Remove(..) => "remove",
+            Self::Remedy => "remedy",
+            Self::Adopt => "adopt",
+            Self::Inspect => "inspect",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl std::fmt::Debug for dyn AnyKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a kind can do, without its types.
+pub trait AnyKind: Sync {
+    /// See [`Kind::NAME`].
+    fn name(&self) -> &'static str;
+    /// See [`Kind::SERVICE`].
+    fn service(&self) -> Service;
+    /// See [`Kind::SHAPE`].
+    fn shape(&self) -> Shape;
+    /// See [`Kind::MARKER`].
+    fn marker(&self) -> MarkerPlace;
+    /// See [`Kind::ATTACHED`].
+    fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::HOLDS_DATA`].
+    fn holds_data(&self) -> bool;
+    /// FIELDS without the types.
+    fn rows(&self) -> Vec<Row>;
+    /// See [`Kind::list`].
+    fn list(&self) -> List;
+    /// JSON Schemas of spec, filter and status.
+    fn schemas(&self) -> Schemas;
+
+    /// Reads the spec of a manifest.
+    ///
+    /// # Errors
+    /// Every problem that was found, each at its place.
+    fn accept(&self, manifest: &Manifest) -> Result<Accepted, Vec<Problem>>;
+
+    /// Reads one item of a list, or the answer to a read.
+    ///
+    /// # Errors
+    /// Why the item is not understood.
+    fn look(&self, item: Value) -> Result<Found, String>;
+    /// The item in the answer to [`Intent::Inspect`].
+    fn item(&self, reply: &Reply) -> Value;
+
+    /// See [`Kind::project`]; `null` when it does not serialize, which is a bug.
+    fn project(&self, found: &Found, attached: &Attached<'_>) -> Value;
+    /// See [`Kind::status`].
+    fn status(&self, found: &Found, attached: &Attached<'_>) -> Value;
+
+    /// Fills in ids and inputs: `id_of` gives the id for a reference, by pointer. What it has no id
+    /// for stays as it is.
+    ///
+    /// # Errors
+    /// See [`Kind::fill`].
+    fn resolve(
+        &self,
+        spec: &Value,
+        id_of: &dyn Fn(&str) -> Option<String>,
+        inputs: &Inputs,
+    ) -> Result<(Value, Material), Refusal>;
+    /// The same for a filter.
+    fn resolve_filter(&self, filter: &Value, id_of: &dyn Fn(&str) -> Option<String>) -> Value;
+    /// See [`Kind::choose`]: indices into `objects`.
+    fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
+    /// The spec's own name for the resource, if it has one.
+    fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::natural_key`].
+    fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
+    /// See [`Kind::may_remove`].
+    fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool;
+    /// Is there a remedy for this stuck one?
+    fn has_remedy(&self, spec: &Value, found: &Found) -> bool;
+    /// See [`Kind::is_husk`].
+    fn is_husk(&self, found: &Found) -> bool;
+    /// See [`Kind::born`].
+    fn born(&self, reply: &Reply) -> Option<String>;
+    /// See [`Kind::read`].
+    fn read(&self, id: &str) -> Call;
+
+    /// The request for an intent.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when it cannot be made.
+    fn request(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        birth: &Birth<'_>,
+    ) -> Result<Call, Refusal>;
+}
+
+/// JSON Schemas of a kind.
+pub struct Schemas {
+    /// Of `spec.resource`.
+    pub spec: Value,
+    /// Of `spec.import.filter`.
+    pub filter: Value,
+    /// Of `status.resource`.
+    pub status: Value,
+}
+
+/// The one implementation of [`AnyKind`].
+pub struct Of<K>(PhantomData<fn() -> K>);
+
+impl<K> Of<K> {
+    /// The value to put into the registry.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<K: Kind> Of<K> {
+    fn object(found: &Found) -> Result<&K::Object, Refusal> {
+        found
+            .object
+            .downcast_ref()
+            .ok_or_else(|| Refusal::new(format!("{} {} is of another kind", K::NAME, found.id)))
+    }
+
+    fn typed(spec: &Value) -> Result<K::Spec, Refusal> {
+        serde_json::from_value(spec.clone()).map_err(|error| {
+            Refusal::new(format!("the {} spec is not understood: {error}", K::NAME))
+        })
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+impl<K: Kind> AnyKind for Of<K> {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn service(&self) -> Service {
+        K::SERVICE
+    }
+
+    fn shape(&self) -> Shape {
+        K::SHAPE
+    }
+
+    fn marker(&self) -> MarkerPlace {
+        K::MARKER
+    }
+
+    fn attached(&self) -> &'static [&'static str] {
+        K::ATTACHED
+    }
+
+    fn holds_data(&self) -> bool {
+        K::HOLDS_DATA
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        K::FIELDS
+            .iter()
+            .map(|field| Row {
+                name: field.name,
+                class: field.change.class(),
+                compare: field.compare,
+            })
+            .collect()
+    }
+
+    fn list(&self) -> List {
+        K::list()
+    }
+
+    fn schemas(&self) -> Schemas {
+        Schemas {
+            spec: schemars::schema_for!(K::Spec).to_value(),
+            filter: schemars::schema_for!(K::Filter).to_value(),
+            status: schemars::schema_for!(K::Status).to_value(),
+        }
+    }
+
+    fn accept(&self, manifest: &Manifest) -> Result<Accepted, Vec<Problem>> {
+        let base = if K::SHAPE == Shape::Flat {
+            "/spec"
+        } else {
+            "/spec/resource"
+        };
+        let mut needs = Vec::new();
+        let mut accepted = Accepted {
+            spec: None,
+            filter: None,
+            needs: Vec::new(),
+        };
+        let mut problems = Vec::new();
+        let pointer_base = match &manifest.content {
+            Content::Resource(value) => {
+                let mut spec: K::Spec =
+                    manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                for complaint in K::check(&spec) {
+                    let pointer = format!("{base}{}", complaint.pointer);
+                    problems.push(manifest.problem(
+                        &pointer,
+                        Code::InvalidValue,
+                        complaint.message,
+                        complaint.hint,
+                    ));
+                }
+                K::needs(&mut spec, &mut |need| needs.push(need.declare()));
+                accepted.spec = Some(json(&spec));
+                base
+            }
+            Content::Import(import) => {
+                if let Some(value) = &import.filter {
+                    let base = "/spec/import/filter";
+                    let mut filter: K::Filter =
+                        manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                    K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
+                    accepted.filter = Some(json(&filter));
+                }
+                "/spec/import/filter"
+            }
+            Content::Data(_) => return Ok(accepted),
+        };
+        if manifest.group == Group::Orc {
+            problems.extend(
+                needs
+                    .iter()
+                    .filter_map(|need| only_names(manifest, pointer_base, need)),
+            );
+        }
+        accepted.needs = needs;
+        if problems.is_empty() {
+            Ok(accepted)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn look(&self, item: Value) -> Result<Found, String> {
+        let object: K::Object =
+            serde_path_to_error::deserialize(K::unwrap(item)).map_err(|error| error.to_string())?;
+        let identity = K::identity(&object);
+        if identity.id.is_empty() {
+            return Err("it has no id".to_owned());
+        }
+        Ok(Found {
+            id: identity.id,
+            name: identity.name,
+            project: identity.project,
+            marker: identity.marker,
+            natural_key: identity.natural_key,
+            attached_to: identity.attached_to,
+            part_of: identity.part_of,
+            health: K::health(&object),
+            object: Arc::new(object),
+        })
+    }
+
+    fn item(&self, reply: &Reply) -> Value {
+        match K::COLLECTION.one {
+            "" => reply.body.clone(),
+            one => reply.body[one].clone(),
+        }
+    }
+
+    fn project(&self, found: &Found, attached: &Attached<'_>) -> Value {
+        Self::object(found).map_or(Value::Null, |object| json(&K::project(object, attached)))
+    }
+
+    fn status(&self, found: &Found, attached: &Attached<'_>) -> Value {
+        Self::object(found).map_or(Value::Null, |object| json(&K::status(object, attached)))
+    }
+
+    fn resolve(
+        &self,
+        spec: &Value,
+        id_of: &dyn Fn(&str) -> Option<String>,
+        inputs: &Inputs,
+    ) -> Result<(Value, Material), Refusal> {
+        let mut typed = Self::typed(spec)?;
+        K::needs(&mut typed, &mut |need| put_id(need, id_of));
+        let material = K::fill(&mut typed, inputs)?;
+        Ok((json(&typed), material))
+    }
+
+    fn resolve_filter(&self, filter: &Value, id_of: &dyn Fn(&str) -> Option<String>) -> Value {
+        let Ok(mut typed) = serde_json::from_value::<K::Filter>(filter.clone()) else {
+            return filter.clone();
+        };
+        K::filter_needs(&mut typed, &mut |need| put_id(need, id_of));
+        json(&typed)
+    }
+
+    fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize> {
+        let Ok(filter) = serde_json::from_value::<K::Filter>(filter.clone()) else {
+            return Vec::new();
+        };
+        let typed: Vec<&K::Object> = objects
+            .iter()
+            .filter_map(|found| found.object.downcast_ref())
+            .collect();
+        let chosen = K::choose(&filter, &typed);
+        let is_chosen = |found: &Found| {
+            found
+                .object
+                .downcast_ref::<K::Object>()
+                .is_some_and(|object| chosen.iter().any(|other| std::ptr::eq(*other, object)))
+        };
+        (0..objects.len())
+            .filter(|index| is_chosen(objects[*index]))
+            .collect()
+    }
+
+    fn resource_name(&self, spec: &Value) -> Option<String> {
+        spec["name"].as_str().map(str::to_owned)
+    }
+
+    fn natural_key(&self, spec: &Value, name: &str) -> Option<String> {
+        K::natural_key(&Self::typed(spec).ok()?, name)
+    }
+
+    fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool {
+        K::may_remove(field, element, attached)
+    }
+
+    fn has_remedy(&self, spec: &Value, found: &Found) -> bool {
+        match (Self::typed(spec), Self::object(found)) {
+            (Ok(spec), Ok(object)) => K::remedy(&spec, object).is_some(),
+            _ => false,
+        }
+    }
+
+    fn is_husk(&self, found: &Found) -> bool {
+        Self::object(found).is_ok_and(K::is_husk)
+    }
+
+    fn born(&self, reply: &Reply) -> Option<String> {
+        K::born(reply)
+    }
+
+    fn read(&self, id: &str) -> Call {
+        K::read(id)
+    }
+
+    fn request(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        birth: &Birth<'_>,
+    ) -> Result<Call, Refusal> {
+        if *intent == Intent::Create {
+            return Ok(K::create(&Self::typed(spec)?, birth));
+        }
+        let found = found.ok_or_else(|| Refusal::new("there is nothing to change"))?;
+        let object = Self::object(found)?;
+        let action = |field: &str, element: Option<&Element>, removing: bool| {
+            let spec = Self::typed(spec)?;
+            let row = K::FIELDS
+                .iter()
+                .find(|row| row.name == field)
+                .map(|row| &row.change);
+            match row {
+                Some(Change::Members { remove, .. }) if removing => {
+                    K::act(*remove, element, &spec, object)
+                }
+                Some(
+                    Change::Action(action)
+                    | Change::Disrupt(action)
+                    | Change::Lose(action)
+                    | Change::Members { add: action, .. },
+                ) => K::act(*action, element, &spec, object),
+                _ => Err(Refusal::new(format!(
+                    "{field} of a {} cannot be changed",
+                    K::NAME
+                ))),
+            }
+        };
+        match intent {
+            Intent::Create | Intent::Inspect => Ok(K::read(&found.id)),
+            Intent::Update(fields) => Ok(K::update(&Self::typed(spec)?, object, fields)),
+            Intent::Act(field) => action(field, None, false),
+            Intent::Add(field, element) => action(field, Some(element), false),
+            Intent::Remove(field, element) => action(field, Some(element), true),
+            Intent::Remedy => {
+                let spec = Self::typed(spec)?;
+                let remedy = K::remedy(&spec, object)
+                    .ok_or_else(|| Refusal::new("there is no remedy for this state"))?;
+                K::act(remedy, None, &spec, object)
+            }
+            Intent::Adopt => K::brand(object, birth)
+                .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
+            Intent::Delete => Ok(K::delete(object)),
+        }
+    }
+}
+
+fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
+    if let What::Object { reference, .. } = need.what
+        && let Some(id) = id_of(&need.pointer)
+    {
+        *reference = Ref::Id(id);
+    }
+}
+
+/// In ORC's group a reference is the name of an object, nothing else.
+fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Problem> {
+    use super::need::DeclaredWhat;
+    let DeclaredWhat::Object {
+        reference: Ref::Id(_) | Ref::Filter(_),
+        ..
+    } = need.what
+    else {
+        return None;
+    };
+    Some(manifest.problem(
+        &format!("{base}{}", need.pointer),
+        Code::NativeField,
+        "a reference in this API group is the name of an object".to_owned(),
+        Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
+    ))
+}
+
+/// Every row names a property of the schema, and the other way round; says what does not fit.
+#[must_use]
+pub fn unclassified(kind: &dyn AnyKind) -> Vec<String> {
+    let schema = kind.schemas().spec;
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    let rows = kind.rows();
+    let missing = properties
+        .keys()
+        .filter(|name| !rows.iter().any(|row| row.name == name.as_str()))
+        .map(|name| format!("{}.{name} has no row", kind.name()));
+    let unknown = rows
+        .iter()
+        .filter(|row| !properties.contains_key(row.name))
+        .map(|row| format!("{}.{} is no property", kind.name(), row.name));
+    let twice = rows
+        .iter()
+        .enumerate()
+        .filter(|(index, row)| rows[..*index].iter().any(|other| other.name == row.name))
+        .map(|(_, row)| format!("{}.{} has two rows", kind.name(), row.name));
+    let unkeyed = rows
+        .iter()
+        .filter(|row| row.class == Class::Members && !matches!(row.compare, Compare::Elements(_)))
+        .map(|row| {
+            format!(
+                "{}.{} is a set without Compare::Elements",
+                kind.name(),
+                row.name
+            )
+        });
+    missing.chain(unknown).chain(twice).chain(unkeyed).collect()
+}

@@ -1,0 +1,174 @@
+//! Ownership: a short text written at birth, in the create request itself, and read back later.
+//!
+//! `sw1.<owner>.<uid>.<try>`: whose it is, which object of the manifests it is, and which of our
+//! POSTs made it. At most 53 characters of `[a-z0-9.]`, so that it fits a Nova tag, any metadata
+//! value and a Neutron description. Not a secret, and not a proof against a malicious cloud.
+
+use std::fmt;
+
+use data_encoding::{Encoding, Specification};
+use uuid::Uuid;
+
+use crate::manifest::Key;
+
+/// Key of the marker in metadata and properties (Nova allows letters, digits, `-_:.` and space).
+pub const MARKER_KEY: &str = "stackward.marker";
+/// Key of the object's name in metadata and properties, for people who look at the cloud alone.
+pub const OBJECT_KEY: &str = "stackward.object";
+/// Key of the digest of the rendered user data in a server's metadata.
+pub const USER_DATA_KEY: &str = "stackward.user-data-sha256";
+/// All metadata keys that are ours begin like this; they never show as drift.
+pub const KEY_PREFIX: &str = "stackward.";
+
+const PREFIX: &str = "sw1.";
+
+/// Whose resources these are: minted once per installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(pub Uuid);
+
+impl Owner {
+    /// The identity of an object: the same for the same owner and key, so that losing the journal
+    /// is not losing identity.
+    #[must_use]
+    pub fn uid(&self, key: &Key) -> Uuid {
+        // "#0": the incarnation, for replacements that must live beside their predecessor.
+        let name = format!("{}/{}/{}#0", key.kind, key.namespace, key.name);
+        Uuid::new_v5(&self.0, name.as_bytes())
+    }
+
+    /// The marker of one try to create an object.
+    #[must_use]
+    pub fn marker(&self, key: &Key, attempt: u64) -> Marker {
+        Marker {
+            owner: self.short(),
+            uid: self.uid(key),
+            attempt,
+        }
+    }
+
+    /// The first 32 bits, as they stand in a marker.
+    #[must_use]
+    pub fn short(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0.into_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// The ownership marker of one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Marker {
+    /// First 32 bits of the owner.
+    pub owner: u32,
+    /// UUIDv5 of owner and key.
+    pub uid: Uuid,
+    /// Which POST made it.
+    pub attempt: u64,
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base32 = base32();
+        write!(
+            f,
+            "{PREFIX}{:08x}.{}.{}",
+            self.owner,
+            base32.encode(self.uid.as_bytes()),
+            base32.encode(&self.attempt.to_be_bytes())
+        )
+    }
+}
+
+impl Marker {
+    /// Reads a marker; anything that is not exactly one gives `None`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix(PREFIX)?.split('.');
+        let (owner, uid, attempt) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() || owner.len() != 8 {
+            return None;
+        }
+        let base32 = base32();
+        let marker = Self {
+            owner: u32::from_str_radix(owner, 16).ok()?,
+            uid: Uuid::from_slice(&base32.decode(uid.as_bytes()).ok()?).ok()?,
+            attempt: u64::from_be_bytes(base32.decode(attempt.as_bytes()).ok()?.try_into().ok()?),
+        };
+        // One spelling only: capitals or a sign in the number are somebody else's text.
+        (marker.to_string() == text).then_some(marker)
+    }
+
+    /// Splits a description into the user's text and the marker at its end.
+    #[must_use]
+    pub fn split(description: &str) -> (&str, Option<Self>) {
+        let found = description.strip_suffix(']').and_then(|rest| {
+            let (text, marker) = rest.rsplit_once('[')?;
+            Some((text, Self::parse(marker)?))
+        });
+        match found {
+            Some((text, marker)) => (text.strip_suffix(' ').unwrap_or(text), Some(marker)),
+            None => (description, None),
+        }
+    }
+
+    /// A description that carries the marker: `text [marker]`, or `[marker]` without a text.
+    #[must_use]
+    pub fn describe(&self, text: Option<&str>) -> String {
+        match text {
+            Some(text) if !text.is_empty() => format!("{text} [{self}]"),
+            _ => format!("[{self}]"),
+        }
+    }
+}
+
+fn base32() -> Encoding {
+    let mut specification = Specification::new();
+    specification
+        .symbols
+        .push_str("abcdefghijklmnopqrstuvwxyz234567");
+    // The alphabet is a constant of 32 different symbols, which is all that can be wrong with it.
+    specification
+        .encoding()
+        .unwrap_or(data_encoding::BASE32_NOPAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn owner() -> Owner {
+        Owner(Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788))
+    }
+
+    #[test]
+    fn the_same_owner_and_key_give_the_same_uid() {
+        let key = Key::new("Volume", "default", "data");
+        assert_eq!(owner().uid(&key), owner().uid(&key));
+        assert_ne!(
+            owner().uid(&key),
+            owner().uid(&Key::new("Volume", "default", "date"))
+        );
+        assert_ne!(owner().uid(&key), Owner(Uuid::nil()).uid(&key));
+    }
+
+    #[test]
+    fn a_description_keeps_the_users_text() {
+        let marker = owner().marker(&Key::new("Network", "default", "net"), 7);
+        for text in ["", "hello", "ends with ]", "[sw1.nonsense]"] {
+            let described = marker.describe(Some(text));
+            assert_eq!(Marker::split(&described), (text, Some(marker)));
+        }
+        assert_eq!(Marker::split("plain [x]"), ("plain [x]", None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(o: u32, uid: u128, attempt: u64) {
+            let marker = Marker { owner: o, uid: Uuid::from_u128(uid), attempt };
+            let text = marker.to_string();
+            prop_assert!(text.len() <= 53);
+            prop_assert_eq!(Marker::parse(&text), Some(marker));
+            prop_assert_eq!(Marker::parse(&text.to_uppercase()), None);
+        }
+    }
+}

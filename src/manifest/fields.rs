@@ -1,0 +1,304 @@
+//! Reading a mapping field by field, so that each fault is reported at its own place and none
+//! stops at the first.
+
+use serde_json::{Map, Value};
+
+use super::place::{Places, join, words};
+use super::problem::{Code, Hides, Problem, Severity};
+use super::suggest::{hint, one_of, quote};
+use super::{Group, Key};
+
+/// A value and where it stands.
+pub(super) struct Field<'a> {
+    pub(super) value: &'a Value,
+    pub(super) pointer: String,
+}
+
+/// The faults of one object.
+pub(super) struct Report<'a> {
+    pub(super) places: &'a Places,
+    /// Known once kind, namespace and name are.
+    pub(super) key: Option<Key>,
+    pub(super) confidential: bool,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(places: &'a Places) -> Self {
+        Self {
+            places,
+            key: None,
+            confidential: false,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The problems, each with the object that is known by now.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let (key, confidential) = (self.key, self.confidential);
+        let finish = |mut problem: Problem| {
+            problem.confidential |= confidential;
+            match &key {
+                Some(key) => problem.about(key.clone()),
+                None => problem,
+            }
+        };
+        self.problems.into_iter().map(finish).collect()
+    }
+
+    /// An error about the value at a pointer.
+    pub(super) fn error(
+        &mut self,
+        pointer: &str,
+        code: Code,
+        message: impl AsRef<str>,
+        hint: Option<String>,
+    ) {
+        let mut problem = Problem::error(code, prefixed(pointer, message.as_ref()))
+            .at(self.places.value(pointer));
+        problem.hint = hint;
+        self.problems.push(problem);
+    }
+
+    /// An error or a warning about the key at a pointer.
+    pub(super) fn at_key(
+        &mut self,
+        severity: Severity,
+        pointer: &str,
+        code: Code,
+        message: &str,
+        hint: Option<String>,
+    ) {
+        let mut problem =
+            Problem::error(code, prefixed(pointer, message)).at(self.places.key(pointer));
+        if severity == Severity::Warning {
+            (problem.severity, problem.hides) = (severity, Hides::Nothing);
+        }
+        problem.hint = hint;
+        self.problems.push(problem);
+    }
+
+    pub(super) fn conflict(&mut self, pointer: &str, message: &str) {
+        self.error(pointer, Code::Conflict, message, None);
+    }
+
+    /// The mapping that a field must be.
+    pub(super) fn fields<'v>(&mut self, field: &Field<'v>) -> Option<Fields<'v>> {
+        match field.value {
+            Value::Object(map) => Some(Fields {
+                map,
+                pointer: field.pointer.clone(),
+                known: Vec::new(),
+            }),
+            other => {
+                self.wrong_type(&field.pointer, "a mapping", other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn items<'v>(&mut self, field: &Field<'v>) -> Vec<Field<'v>> {
+        let Value::Array(items) = field.value else {
+            self.wrong_type(&field.pointer, "a list", field.value);
+            return Vec::new();
+        };
+        let item = |(index, value)| Field {
+            value,
+            pointer: join(&field.pointer, &usize::to_string(&index)),
+        };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    pub(super) fn text<'v>(&mut self, field: &Field<'v>) -> Option<&'v str> {
+        if let Value::String(text) = field.value {
+            return Some(text);
+        }
+        self.wrong_type(&field.pointer, "text", field.value);
+        None
+    }
+
+    pub(super) fn filled_text<'v>(&mut self, field: &Field<'v>) -> Option<&'v str> {
+        let text = self.text(field)?;
+        if text.is_empty() {
+            self.error(
+                &field.pointer,
+                Code::InvalidValue,
+                "must not be empty",
+                None,
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        if let Value::Bool(value) = field.value {
+            return Some(*value);
+        }
+        self.wrong_type(&field.pointer, "true or false", field.value);
+        None
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        field: &Field<'_>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let words: Vec<&str> = choices.iter().map(|&(word, _)| word).collect();
+        let Value::String(text) = field.value else {
+            self.wrong_type(&field.pointer, &one_of(&words), field.value);
+            return None;
+        };
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| word == text)
+            .map(|&(_, choice)| choice);
+        if chosen.is_none() {
+            let message = format!(
+                "unknown value `{}`, expected {}",
+                quote(text),
+                one_of(&words)
+            );
+            let hint =
+                super::did_you_mean(text, words).map(|word| format!("did you mean `{word}`?"));
+            self.error(&field.pointer, Code::InvalidValue, message, hint);
+        }
+        chosen
+    }
+
+    pub(super) fn wrong_type(&mut self, pointer: &str, expected: &str, found: &Value) {
+        let hint = match found {
+            Value::Bool(_) | Value::Number(_) if expected == "text" => {
+                Some("put it in quotes".to_owned())
+            }
+            Value::String(text) if expected == "true or false" => match text.as_str() {
+                "yes" | "on" | "True" | "TRUE" => Some("write true, without quotes".to_owned()),
+                "no" | "off" | "False" | "FALSE" => Some("write false, without quotes".to_owned()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let message = format!("expected {expected}, found {}", type_name(found));
+        self.error(pointer, Code::WrongType, message, hint);
+    }
+}
+
+/// A mapping of which each field is asked for once; those that were never asked for are unknown.
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    pub(super) pointer: String,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// A field, if it is there and not null.
+    pub(super) fn get(&mut self, name: &'static str) -> Option<Field<'a>> {
+        self.known.push(name);
+        let value = self.map.get(name).filter(|value| !value.is_null())?;
+        Some(Field {
+            value,
+            pointer: join(&self.pointer, name),
+        })
+    }
+
+    /// A field that must be there.
+    pub(super) fn required(
+        &mut self,
+        name: &'static str,
+        report: &mut Report<'_>,
+    ) -> Option<Field<'a>> {
+        let field = self.get(name);
+        if field.is_none() {
+            let message = format!("missing field `{name}`");
+            report.error(&self.pointer, Code::MissingField, message, None);
+        }
+        field
+    }
+
+    /// A field that only the native group has.
+    pub(super) fn native(
+        &mut self,
+        name: &'static str,
+        group: Group,
+        report: &mut Report<'_>,
+    ) -> Option<Field<'a>> {
+        if group == Group::Native {
+            return self.get(name);
+        }
+        if self.map.contains_key(name) {
+            native_only(&join(&self.pointer, name), report);
+        }
+        None
+    }
+
+    /// Reports what was never asked for.
+    pub(super) fn finish(self, report: &mut Report<'_>) {
+        for name in self.map.keys() {
+            let pointer = join(&self.pointer, name);
+            let reported = report.problems.iter().any(|problem| {
+                problem.code == Code::NativeField
+                    && problem
+                        .message
+                        .starts_with(&format!("{}:", words(&pointer)))
+            });
+            if !self.known.contains(&name.as_str()) && !reported {
+                report.at_key(
+                    Severity::Error,
+                    &pointer,
+                    Code::UnknownField,
+                    "unknown field",
+                    hint(name, &self.known),
+                );
+            }
+        }
+    }
+
+    /// The fields that were not asked for, as a mapping of their own.
+    pub(super) fn rest(&self) -> Map<String, Value> {
+        self.map
+            .iter()
+            .filter(|(name, _)| !self.known.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// A field of the native group in a manifest of ORC's.
+pub(super) fn native_only(pointer: &str, report: &mut Report<'_>) {
+    report.at_key(
+        Severity::Error,
+        pointer,
+        Code::NativeField,
+        &format!("not a field of {}", Group::Orc.api_version()),
+        Some(format!(
+            "write `apiVersion: {}` to use it",
+            Group::Native.api_version()
+        )),
+    );
+}
+
+/// What a value is, without saying what it holds: it may be a secret.
+pub(super) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+pub(super) fn prefixed(pointer: &str, message: &str) -> String {
+    let words = words(pointer);
+    if words.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{}: {message}", quote(&words))
+    }
+}

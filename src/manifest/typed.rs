@@ -1,0 +1,348 @@
+//! The bridge from a manifest's content to a kind's own types, with serde's errors turned into
+//! problems at the right place.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+
+use super::fields::{Report, prefixed};
+use super::place::join;
+use super::problem::{Code, Problem};
+use super::suggest::{hint, one_of, quote};
+use super::{Group, Manifest};
+
+/// Reads a value that stands at `base` (`/spec/resource`) in a manifest.
+///
+/// # Errors
+/// The first fault that serde finds, with its place, its field path and a suggestion.
+pub fn typed<T: DeserializeOwned>(
+    manifest: &Manifest,
+    base: &str,
+    value: &Value,
+) -> Result<T, Problem> {
+    match serde_path_to_error::deserialize(value) {
+        Ok(read) => Ok(read),
+        Err(error) => Err(problem(
+            manifest,
+            base,
+            error.path(),
+            &error.inner().to_string(),
+        )),
+    }
+}
+
+/// Reads a value as [`typed`] does, but reports every unknown field at once.
+///
+/// # Errors
+/// Every unknown field, and the first fault of another sort.
+pub fn typed_all<T: DeserializeOwned>(
+    manifest: &Manifest,
+    base: &str,
+    value: &Value,
+) -> Result<T, Vec<Problem>> {
+    const MOST: usize = 20;
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut rest = None;
+    loop {
+        let error = match serde_path_to_error::deserialize(rest.as_ref().unwrap_or(value)) {
+            Ok(read) if problems.is_empty() => return Ok(read),
+            Ok(_) => return Err(problems),
+            Err(error) => error,
+        };
+        let message = error.inner().to_string();
+        problems.push(problem(manifest, base, error.path(), &message));
+        let removed = unknown_field(&message).is_some_and(|(field, _)| {
+            let (parent, _) = split_pointer(&pointer_of(error.path()), field);
+            rest.get_or_insert_with(|| value.clone())
+                .pointer_mut(&parent)
+                .and_then(Value::as_object_mut)
+                .and_then(|map| map.remove(field))
+                .is_some()
+        });
+        if !removed || problems.len() >= MOST {
+            return Err(problems);
+        }
+    }
+}
+
+/// The problems of fields that only the native group has, in a manifest of ORC's. Each pointer is
+/// relative to the content, and `*` stands for any item: `/networks`, `/ports/*/macAddress`.
+#[must_use]
+pub fn native_fields(manifest: &Manifest, value: &Value, pointers: &[&str]) -> Vec<Problem> {
+    if manifest.group != Group::Orc {
+        return Vec::new();
+    }
+    let mut report = Report::new(&manifest.places);
+    report.key = Some(manifest.key.clone());
+    for pointer in pointers {
+        let segments: Vec<&str> = pointer.split('/').skip(1).collect();
+        find(value, &segments, manifest.base.to_owned(), &mut report);
+    }
+    report.into_problems()
+}
+
+fn find(value: &Value, segments: &[&str], pointer: String, report: &mut Report<'_>) {
+    match (segments, value) {
+        ([], _) => super::fields::native_only(&pointer, report),
+        (["*", rest @ ..], Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                find(item, rest, join(&pointer, &index.to_string()), report);
+            }
+        }
+        ([name, rest @ ..], Value::Object(map)) => {
+            if let Some(value) = map.get(*name) {
+                find(value, rest, join(&pointer, name), report);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn pointer_of(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Map { key } => pointer = join(&pointer, key),
+            Segment::Seq { index } => pointer = join(&pointer, &index.to_string()),
+            // Variants have no place of their own in the tagged forms that manifests use.
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// The mapping that holds an unknown field, and the field's own pointer.
+fn split_pointer(pointer: &str, field: &str) -> (String, String) {
+    let own = join("", field);
+    match pointer.strip_suffix(&own) {
+        Some(parent) => (parent.to_owned(), pointer.to_owned()),
+        None => (pointer.to_owned(), format!("{pointer}{own}")),
+    }
+}
+
+fn problem(manifest: &Manifest, base: &str, path: &Path, message: &str) -> Problem {
+    let pointer = format!("{base}{}", pointer_of(path));
+    if let Some((field, expected)) = unknown_field(message) {
+        let (_, pointer) = split_pointer(&pointer, field);
+        let message = prefixed(&pointer, "unknown field");
+        let mut problem = manifest.problem(&pointer, Code::UnknownField, message, None);
+        problem.origin = Some(manifest.places.key(&pointer));
+        problem.hint = hint(field, &expected);
+        return problem;
+    }
+    let (code, message, hint) = explain(message);
+    manifest.problem(&pointer, code, prefixed(&pointer, &message), hint)
+}
+
+/// `unknown field `x`, expected one of `a`, `b``: the field and what was expected.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (field, rest) = message
+        .strip_prefix("unknown field `")?
+        .rsplit_once("`, ")
+        .map_or_else(
+            || Some((message.strip_prefix("unknown field `")?, "")),
+            |_| message.strip_prefix("unknown field `")?.split_once("`, "),
+        )?;
+    Some((field, backticked(rest)))
+}
+
+fn backticked(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// Serde's words in ours. The value itself is not repeated unless it is one of a few words: it may
+/// be a password.
+fn explain(message: &str) -> (Code, String, Option<String>) {
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        return (Code::MissingField, format!("missing field {rest}"), None);
+    }
+    if let Some((variant, expected)) = message.strip_prefix("unknown variant `").and_then(|rest| {
+        rest.split_once("`, expected ")
+            .or_else(|| rest.split_once("`, "))
+    }) {
+        let words = backticked(expected);
+        let hint = super::did_you_mean(variant, words.iter().copied())
+            .map(|word| format!("did you mean `{word}`?"));
+        let message = format!(
+            "unknown value `{}`, expected {}",
+            quote(variant),
+            one_of(&words)
+        );
+        return (Code::InvalidValue, message, hint);
+    }
+    if let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        let (found, expected) = (found_words(found), expected_words(expected));
+        let quotes = expected == "text" && matches!(found, "a number" | "true or false");
+        let hint = quotes.then(|| "put it in quotes".to_owned());
+        return (
+            Code::WrongType,
+            format!("expected {expected}, found {found}"),
+            hint,
+        );
+    }
+    if let Some((found, expected)) = message
+        .strip_prefix("invalid value: ")
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        let expected = expected_words(expected);
+        let message = match found
+            .split_once('`')
+            .and_then(|(_, rest)| rest.split_once('`'))
+        {
+            Some((number, _)) if !found.starts_with("string") => {
+                format!("`{}` is out of range, expected {expected}", quote(number))
+            }
+            _ => format!("expected {expected}"),
+        };
+        return (Code::InvalidValue, message, None);
+    }
+    (Code::InvalidValue, message.to_owned(), None)
+}
+
+fn found_words(found: &str) -> &'static str {
+    match found.split([' ', '`']).next().unwrap_or_default() {
+        "null" | "unit" | "Option" => "nothing",
+        "boolean" => "true or false",
+        "integer" | "floating" | "number" => "a number",
+        "string" | "character" => "text",
+        "sequence" => "a list",
+        "map" => "a mapping",
+        _ => "another type",
+    }
+}
+
+fn expected_words(expected: &str) -> String {
+    let words = match expected {
+        "a string" | "string" | "str" | "a borrowed string" => "text",
+        "a boolean" | "bool" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a mapping",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        other if other.starts_with("struct ") => "a mapping",
+        other if other.starts_with("a nonzero u") => "a whole number of at least 1",
+        other if other.starts_with("enum ") => "one of its words",
+        other => other,
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Content;
+    use crate::manifest::parse::{Kinds, Shape, parse};
+    use crate::manifest::reference::Ref;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    #[allow(dead_code, reason = "only whether it can be read matters here")]
+    struct Spec {
+        flavor_ref: Ref,
+        size: Option<u16>,
+        boot: Option<bool>,
+        name: Option<String>,
+        mode: Option<Mode>,
+        #[serde(default)]
+        ports: Vec<Port>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    #[allow(dead_code, reason = "only whether it can be read matters here")]
+    struct Port {
+        port_ref: Ref,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Auto,
+        Manual,
+    }
+
+    fn faults(resource: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: stackward.dev/v1alpha1\nkind: Server\nmetadata: {{name: db}}\nspec:\n  \
+             resource:\n{resource}"
+        );
+        let (manifests, problems) = parse("a", &text, Kinds(&[("Server", Shape::Enveloped)]));
+        assert_eq!(problems, []);
+        let Content::Resource(value) = &manifests[0].content else {
+            panic!("no resource")
+        };
+        match typed_all::<Spec>(&manifests[0], manifests[0].base, value) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(Problem::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn errors_of_serde_become_problems_at_their_place() {
+        assert_eq!(
+            faults("    flavorRef: a\n    mode: auto\n"),
+            Vec::<String>::new()
+        );
+        for (resource, expected) in [
+            (
+                "    flavourRef: a\n",
+                "a:6:5: error[unknown-field]: spec.resource.flavourRef: unknown field (Server/db)\n  \
+                 hint: did you mean `flavorRef`?",
+            ),
+            (
+                "    flavorRef: a\n    size: 70000\n",
+                "a:7:11: error[invalid-value]: spec.resource.size: `70000` is out of range, \
+                 expected a whole number from 0 to 65535 (Server/db)",
+            ),
+            (
+                "    flavorRef: a\n    boot: hunter2\n",
+                "a:7:11: error[wrong-type]: spec.resource.boot: expected true or false, found text \
+                 (Server/db)",
+            ),
+            (
+                "    flavorRef: a\n    name: 7\n",
+                "a:7:11: error[wrong-type]: spec.resource.name: expected text, found a number \
+                 (Server/db)\n  hint: put it in quotes",
+            ),
+            (
+                "    flavorRef: a\n    mode: automatic\n",
+                "a:7:11: error[invalid-value]: spec.resource.mode: unknown value `automatic`, \
+                 expected auto or manual (Server/db)",
+            ),
+            (
+                "    flavorRef: a\n    ports:\n      - portRef: a\n      - {}\n",
+                "a:9:9: error[missing-field]: spec.resource.ports[1]: missing field `portRef` \
+                 (Server/db)",
+            ),
+            (
+                "    flavorRef: {ids: a}\n",
+                "a:6:17: error[unknown-field]: spec.resource.flavorRef.ids: unknown field \
+                 (Server/db)\n  hint: did you mean `id`?",
+            ),
+            (
+                "    flavorRef: [a]\n",
+                "a:6:16: error[wrong-type]: spec.resource.flavorRef: expected a name, {id: ...} or \
+                 {filter: {...}}, found a list (Server/db)",
+            ),
+        ] {
+            assert_eq!(faults(resource).first().map(String::as_str), Some(expected));
+        }
+    }
+
+    #[test]
+    fn every_unknown_field_is_reported_and_then_what_is_wrong_beside_them() {
+        let faults = faults("    flavorRef: a\n    aaa: 1\n    ports: [{bbb: 2}]\n    ccc: 3\n");
+        let codes: Vec<bool> = faults
+            .iter()
+            .map(|fault| fault.contains("unknown-field"))
+            .collect();
+        assert_eq!(codes, [true, true, true, false], "{faults:#?}");
+    }
+}

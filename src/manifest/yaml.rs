@@ -1,0 +1,322 @@
+//! One YAML document: its value by `serde-saphyr`, its places by the events of the same parser.
+//!
+//! The only file that knows these crates; their interfaces move.
+
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser};
+use serde_json::Value;
+
+use super::documents::Document;
+use super::place::{Mark, Origin, Places, join};
+use super::problem::{Code, Problem};
+use super::suggest::quote;
+
+/// Deep enough for any manifest, shallow enough for any stack.
+const MAX_DEPTH: usize = 64;
+/// Mappings, lists and scalars of one document after aliases are expanded: a list of some 10,000
+/// objects.
+const MAX_NODES: usize = 400_000;
+/// Text of one document after aliases are expanded.
+const MAX_TEXT: usize = 8 * 1024 * 1024;
+/// Anchors and aliases of one document.
+const MAX_ALIASES: usize = 10_000;
+
+/// Reads one document that begins after `lines` lines of its file.
+pub(super) fn read(file: &Arc<str>, text: &str, lines: usize) -> Result<Document, Problem> {
+    let value: Value = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| problem(file, lines, &error))?;
+    let places = places(file, text, lines);
+    Ok(Document { value, places })
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_total_scalar_bytes: MAX_TEXT,
+            max_aliases: MAX_ALIASES,
+            max_anchors: MAX_ALIASES,
+            max_documents: 2,
+        },
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        // Without these, an untyped `no` is false and `0755` is the number 755.
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        with_snippet: false,
+    }
+}
+
+fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Problem {
+    use serde_saphyr::Error;
+    let error = error.without_snippet();
+    let mark = error
+        .location()
+        .map_or(Mark::new(lines + 1, 1), |location| {
+            let fit = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+            Mark::new(
+                fit(location.line()).max(1).saturating_add(lines),
+                fit(location.column()).max(1),
+            )
+        });
+    let origin = Origin {
+        file: Arc::clone(file),
+        line: mark.line,
+        column: mark.column,
+    };
+    let problem = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => Problem::error(
+            Code::DuplicateKey,
+            format!("duplicate key `{}`", quote(key)),
+        ),
+        Error::DuplicateMappingKey { .. } => Problem::error(Code::DuplicateKey, "duplicate key"),
+        Error::Budget { breach, .. } => Problem::error(
+            Code::TooLarge,
+            format!("the document is too large: {}", excess(breach)),
+        )
+        .hint("split it into several documents, without anchors that hold anchors"),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => Problem::error(
+            Code::TooLarge,
+            "the document is too large: its aliases expand too far",
+        ),
+        other => {
+            let message = message(other);
+            let tab = message.contains("tab");
+            let problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
+            if tab {
+                problem.hint("indent with spaces")
+            } else {
+                problem
+            }
+        }
+    };
+    problem.at(origin)
+}
+
+fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
+    use serde_saphyr::budget::BudgetBreach;
+    match breach {
+        BudgetBreach::Depth { .. } => format!("nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("more than {MAX_NODES} values after its aliases are expanded")
+        }
+        BudgetBreach::ScalarBytes { .. } => format!("more than {MAX_TEXT} bytes of text"),
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("more than {MAX_ALIASES} anchors or aliases")
+        }
+        BudgetBreach::AliasAnchorRatio { .. } => "far more aliases than anchors".to_owned(),
+        _ => "over a limit of the parser".to_owned(),
+    }
+}
+
+/// The parser's words without its line and column, which are relative to the document.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = match first.strip_prefix("error: ").unwrap_or(first) {
+        located if located.starts_with("line ") => {
+            located.split_once(": ").map_or(located, |(_, rest)| rest)
+        }
+        plain => plain,
+    };
+    let end = first.find(" at line ").unwrap_or(first.len());
+    first[..end].chars().take(300).collect()
+}
+
+enum Frame {
+    /// Waiting for a key.
+    Key,
+    /// Waiting for the value of the key at the end of the pointer.
+    Value(Mark),
+    /// Waiting for the item with this index.
+    Item(usize),
+}
+
+struct Walk {
+    places: Places,
+    frames: Vec<Frame>,
+    /// The pointer of the innermost open collection, and of the key that waits for its value.
+    pointers: Vec<String>,
+    /// Depth inside a key that is itself a collection, which JSON has no pointer for.
+    inside_key: usize,
+}
+
+/// Where each value stands. Aliases stand where they are written; what they expand to has no
+/// places of its own, so the walk is linear whatever the aliases do.
+fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
+    let places = Places::new(Arc::clone(file), Mark::new(lines + 1, 1));
+    let mut walk = Walk {
+        places,
+        frames: Vec::new(),
+        pointers: Vec::new(),
+        inside_key: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        // The value was read from the same text already, so there is no fault left to report.
+        let Ok((event, span)) = event else { break };
+        let mark = Mark::new(span.start.line() + lines, span.start.col() + 1);
+        match event {
+            Event::Scalar(text, ..) => walk.scalar(&text, mark),
+            Event::Alias(_) => walk.scalar("*", mark),
+            Event::MappingStart(..) => walk.open(Frame::Key, mark),
+            Event::SequenceStart(..) => walk.open(Frame::Item(0), mark),
+            Event::MappingEnd | Event::SequenceEnd => walk.close(),
+            _ => {}
+        }
+    }
+    walk.places.sort();
+    walk.places
+}
+
+impl Walk {
+    fn scalar(&mut self, text: &str, mark: Mark) {
+        if self.inside_key > 0 {
+            return;
+        }
+        if let (Some(frame @ Frame::Key), Some(parent)) =
+            (self.frames.last_mut(), self.pointers.last())
+        {
+            *frame = Frame::Value(mark);
+            let pointer = join(parent, text);
+            self.pointers.push(pointer);
+            return;
+        }
+        self.value(mark);
+        self.done();
+    }
+
+    fn open(&mut self, frame: Frame, mark: Mark) {
+        if self.inside_key > 0 || matches!(self.frames.last(), Some(Frame::Key)) {
+            self.inside_key += 1;
+            return;
+        }
+        let pointer = self.value(mark);
+        self.frames.push(frame);
+        self.pointers.push(pointer);
+    }
+
+    fn close(&mut self) {
+        if self.inside_key > 0 {
+            self.inside_key -= 1;
+            if self.inside_key == 0 {
+                self.scalar("?", Mark::new(1, 1));
+            }
+            return;
+        }
+        self.frames.pop();
+        self.pointers.pop();
+        self.done();
+    }
+
+    /// Records the value that begins here; its pointer.
+    fn value(&mut self, mark: Mark) -> String {
+        let parent = self.pointers.last().map_or("", String::as_str);
+        let (pointer, key) = match self.frames.last() {
+            None => (String::new(), mark),
+            Some(Frame::Item(index)) => (join(parent, &index.to_string()), mark),
+            // The key's own pointer is on top while its value is awaited.
+            Some(Frame::Value(key)) => (parent.to_owned(), *key),
+            Some(Frame::Key) => (parent.to_owned(), mark),
+        };
+        self.places.push(&pointer, key, mark);
+        pointer
+    }
+
+    /// The value is complete: its parent waits for the next one.
+    fn done(&mut self) {
+        match self.frames.last_mut() {
+            Some(Frame::Item(index)) => *index += 1,
+            Some(frame @ Frame::Value(_)) => {
+                *frame = Frame::Key;
+                self.pointers.pop();
+            }
+            Some(Frame::Key) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn value(text: &str) -> Value {
+        read(&"a.yaml".into(), text, 0)
+            .unwrap_or_else(|problem| panic!("{problem}"))
+            .value
+    }
+
+    #[test]
+    fn plain_words_stay_what_they_were_written_as() {
+        assert_eq!(
+            value("[no, yes, on, 0755, 1_000, 1.20, ~, true, 012, 0x1f, 2026-01-01, 10:30]"),
+            json!([
+                "no",
+                "yes",
+                "on",
+                "0755",
+                "1_000",
+                1.2,
+                null,
+                true,
+                "012",
+                31,
+                "2026-01-01",
+                "10:30"
+            ])
+        );
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_expanded() {
+        assert_eq!(
+            value("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a"),
+            json!({"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2}})
+        );
+    }
+
+    #[test]
+    fn hundreds_of_comment_lines_are_no_problem() {
+        let text = format!("a:\n{}  - 1\n", "  # comment\n".repeat(500));
+        assert_eq!(value(&text), json!({"a": [1]}));
+    }
+
+    #[test]
+    fn every_value_stands_where_it_is_written() {
+        let text = "a: 1\nlist:\n  - x: é\n    y: [1, {z: 2}]\n  - *q\n\"q/r\": |\n  text\nn:\n? [k]\n: v\nm: 1\n";
+        let places = places(&"f".into(), text, 10);
+        for (pointer, key, place) in [
+            ("", "11:1", "11:1"),
+            ("/a", "11:1", "11:4"),
+            ("/list", "12:1", "13:3"),
+            ("/list/0", "13:5", "13:5"),
+            ("/list/0/x", "13:5", "13:8"),
+            ("/list/0/y/1/z", "14:13", "14:16"),
+        ] {
+            assert_eq!(
+                places.key(pointer).to_string(),
+                format!("f:{key}"),
+                "{pointer}"
+            );
+            assert_eq!(
+                places.value(pointer).to_string(),
+                format!("f:{place}"),
+                "{pointer}"
+            );
+        }
+        // An unknown alias ends the events; without it the rest is there too.
+        let places = super::places(&"f".into(), &text.replace("*q", "0"), 10);
+        for (pointer, key) in [("/q~1r", "16:1"), ("/n", "18:1"), ("/m", "21:1")] {
+            assert_eq!(
+                places.key(pointer).to_string(),
+                format!("f:{key}"),
+                "{pointer}"
+            );
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! The engine against the sandbox's pure core: no socket, no thread, a clock that is a number.
+//!
+//! What the shell does with effects is done here at once or after a pause on the fake clock; what
+//! the shell keeps on disk is kept in [`Sim::disk`], so that a crash is the engine being dropped.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use stackward::engine::desired::{Desired, Draft, FileAnswer};
+use stackward::engine::journal::Journal;
+use stackward::engine::scope::{Fingerprint, Scope};
+use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
+use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
+use stackward::kinds::erased::Intent;
+use stackward::kinds::marker::Owner;
+use stackward::kinds::need::Reading;
+use stackward::manifest::{Key, parse};
+use stackward::sandbox::{self, Request, World};
+use uuid::Uuid;
+
+/// How long a request takes on the fake clock.
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// A simulated daemon and its cloud.
+pub struct Sim {
+    pub now: Timestamp,
+    pub world: World,
+    pub engine: Engine,
+    pub settings: Settings,
+    /// What is on disk.
+    pub disk: Journal,
+    /// Every request that was sent, in order.
+    pub trace: Vec<String>,
+    /// Crash right before the request with this number is carried out (`false`) or right after
+    /// (`true`), counted from 0 over everything but lists.
+    pub crash: Option<(usize, bool)>,
+    pub crashed: bool,
+    pub desired: Desired,
+    seed: u64,
+    sent: usize,
+    pending: BTreeMap<(Timestamp, u64), Event>,
+    sequence: u64,
+    alarm: Option<Timestamp>,
+    in_flight: BTreeMap<Ticket, Key>,
+    token: String,
+    project: String,
+    user: String,
+}
+
+pub const SCOPE: &str = "sandbox";
+
+impl Sim {
+    /// A daemon that was just started beside a new cloud.
+    pub fn new(seed: u64) -> Self {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let options = sandbox::Options {
+            seed,
+            ..sandbox::Options::default()
+        };
+        let settings = Settings::new(Owner(Uuid::from_u128(
+            0x5eed_0000_0000_0000_0000_0000_0000_0001,
+        )));
+        let mut sim = Self {
+            now,
+            world: World::new(options, now),
+            engine: Engine::new(settings.clone(), Journal::default(), seed),
+            settings,
+            disk: Journal::default(),
+            trace: Vec::new(),
+            crash: None,
+            crashed: false,
+            desired: Desired::default(),
+            seed,
+            sent: 0,
+            pending: BTreeMap::new(),
+            sequence: 0,
+            alarm: None,
+            in_flight: BTreeMap::new(),
+            token: String::new(),
+            project: String::new(),
+            user: String::new(),
+        };
+        sim.log_in("demo");
+        sim
+    }
+
+    fn log_in(&mut self, name: &str) {
+        let domain = json!({"id": "default"});
+        let user = json!({"name": name, "domain": domain, "password": "sandbox"});
+        let reply = self.world.handle(
+            &Request::post(
+                "/identity/v3/auth/tokens",
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user": user}},
+                    "scope": {"project": {"name": name, "domain": {"id": "default"}}},
+                }}),
+            ),
+            self.now,
+        );
+        assert_eq!(reply.status, 201, "{:?}", reply.value());
+        self.token = reply.header("X-Subject-Token").unwrap().to_owned();
+        let token = &reply.value()["token"];
+        self.project = token["project"]["id"].as_str().unwrap().to_owned();
+        self.user = token["user"]["id"].as_str().unwrap().to_owned();
+    }
+
+    /// The daemon dies and is started again: only the disk is left of it.
+    pub fn restart(&mut self) {
+        self.seed += 1;
+        self.engine = Engine::new(self.settings.clone(), self.disk.clone(), self.seed);
+        self.pending.clear();
+        self.in_flight.clear();
+        self.alarm = None;
+        self.crashed = false;
+        let desired = self.desired.clone();
+        self.feed(Event::Desired(desired.clone()));
+        self.feed(Event::Desired(desired));
+    }
+
+    /// The disk is lost as well.
+    pub fn lose_disk(&mut self) {
+        self.disk = Journal::default();
+        self.restart();
+    }
+
+    /// The directory now holds these files; it is read twice.
+    pub fn declare(&mut self, files: &[(String, String)]) {
+        let desired = assemble(files, Some(&self.desired), &BTreeMap::new());
+        self.declare_set(desired);
+    }
+
+    /// The directory is this one; it is read twice.
+    pub fn declare_directory(&mut self, root: &Path) {
+        let desired = assemble_directory(root, Some(&self.desired));
+        self.declare_set(desired);
+    }
+
+    pub fn declare_set(&mut self, desired: Desired) {
+        self.desired = desired.clone();
+        self.feed(Event::Desired(desired.clone()));
+        self.feed(Event::Desired(desired));
+    }
+
+    /// Runs until everything is at rest, at most this long on the fake clock.
+    pub fn run_until_rest(&mut self, limit: Duration) -> bool {
+        let end = self.now.checked_add(limit).unwrap();
+        while self.now < end && !self.crashed {
+            if self.engine.snapshot().at_rest {
+                return true;
+            }
+            if !self.step(end) {
+                break;
+            }
+        }
+        self.engine.snapshot().at_rest
+    }
+
+    /// Runs for this long on the fake clock.
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now.checked_add(span).unwrap();
+        while !self.crashed && self.step(end) {}
+        self.now = self.now.max(end);
+    }
+
+    /// Lets the next thing happen; false when nothing does before `end`.
+    fn step(&mut self, end: Timestamp) -> bool {
+        let next = self.pending.keys().next().map(|(at, _)| *at);
+        let next = next.into_iter().chain(self.alarm).min();
+        let Some(at) = next.filter(|at| *at <= end) else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        let event = match self.pending.first_entry() {
+            Some(entry) if entry.key().0 <= self.now => entry.remove(),
+            _ => {
+                self.alarm = None;
+                Event::Alarm
+            }
+        };
+        self.feed(event);
+        true
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        if let Event::Called { ticket, .. } = &event {
+            self.in_flight.remove(ticket);
+        }
+        for effect in self.engine.handle(event, self.now) {
+            if self.crashed {
+                return;
+            }
+            self.carry_out(effect);
+        }
+    }
+
+    fn later(&mut self, event: Event) {
+        self.sequence += 1;
+        let at = self.now.checked_add(LATENCY).unwrap();
+        self.pending.insert((at, self.sequence), event);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect { scope, .. } => {
+                let fingerprint = Fingerprint {
+                    project: self.project.clone(),
+                    user: self.user.clone(),
+                    region: None,
+                    auth_url: "http://sandbox/identity".to_owned(),
+                };
+                self.later(Event::Connected {
+                    scope,
+                    result: Ok(fingerprint),
+                });
+            }
+            Effect::List { scope, kind, list } => {
+                let started_at = self.now;
+                let result = self.list(&list);
+                self.later(Event::Listed {
+                    scope,
+                    kind,
+                    started_at,
+                    result,
+                });
+            }
+            Effect::Record { ticket, changes } => {
+                for change in &changes {
+                    self.disk.apply(change);
+                }
+                self.later(Event::Recorded {
+                    ticket,
+                    result: Ok(()),
+                });
+            }
+            Effect::Call {
+                ticket,
+                key,
+                call,
+                intent,
+                ..
+            } => {
+                assert!(
+                    !self.in_flight.values().any(|other| *other == key),
+                    "two requests in flight for {key}"
+                );
+                if intent == Intent::Create {
+                    let record = &self.disk.records[&key];
+                    assert!(
+                        record.intent.is_some(),
+                        "{key} is created without an intent on disk"
+                    );
+                }
+                let number = self.sent;
+                self.sent += 1;
+                if self.crash == Some((number, false)) {
+                    self.crashed = true;
+                    return;
+                }
+                self.in_flight.insert(ticket, key.clone());
+                self.trace.push(format!(
+                    "{key}: {intent} {} {}",
+                    call.method.as_str(),
+                    call.path
+                ));
+                let result = self.send(&call);
+                if self.crash == Some((number, true)) {
+                    self.crashed = true;
+                    return;
+                }
+                self.later(Event::Called { ticket, result });
+            }
+            Effect::Alarm(at) => self.alarm = Some(at),
+            Effect::Publish => {}
+        }
+    }
+
+    /// One request of the daemon's user.
+    pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        let mut request = Request::new(
+            method(call.method),
+            &format!("{}{}", prefix(call.service), call.path),
+        )
+        .token(&self.token);
+        request.query = call.query.clone();
+        if let Some(version) = call.microversion {
+            request = at(request, call.service, version.want);
+        }
+        request.body = match &call.body {
+            Body::None => sandbox::Payload::Empty,
+            Body::Json(value) => sandbox::Payload::Json(value.clone()),
+            Body::ImagePatch(value) => {
+                request = request.header(
+                    "content-type",
+                    "application/openstack-images-v2.1-json-patch",
+                );
+                sandbox::Payload::Json(value.clone())
+            }
+            Body::Upload(upload) => {
+                request = request.header("content-type", "application/octet-stream");
+                let head = match &upload.source {
+                    Source::File(path) => std::fs::read(path).unwrap(),
+                    Source::Url(url) => url.as_bytes().to_vec(),
+                };
+                sandbox::Payload::Upload(sandbox::Upload {
+                    size: head.len() as u64,
+                    md5: "0".repeat(32),
+                    sha512: "0".repeat(128),
+                    head: head.into(),
+                })
+            }
+        };
+        let response = self.world.handle(&request, self.now);
+        if !response.is_delivered() {
+            return Err(unknown(None, "the connection was reset"));
+        }
+        let body = response.value().clone();
+        let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);
+        match response.status {
+            200..300 => Ok(Reply {
+                status: response.status,
+                body,
+                request_id,
+            }),
+            status @ 400..500 => Err(CallError::Rejected {
+                service: call.service,
+                status,
+                fault: body["NeutronError"]["type"].as_str().map(str::to_owned),
+                message: body.to_string(),
+                request_id,
+                retry_after: None,
+            }),
+            status => Err(unknown(Some(status), "the service failed")),
+        }
+    }
+
+    fn list(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
+        let mut items = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let mut call = Call::new(list.service, Method::Get, "", list.path);
+            call.query = list.query.clone();
+            call.query.push(("limit".to_owned(), "1000".to_owned()));
+            if let Some(marker) = marker {
+                call.query.push(("marker".to_owned(), marker));
+            }
+            call.microversion = list.microversion;
+            let page = self.send(&call)?.body[list.items]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let full = page.len() == 1000;
+            marker = page
+                .last()
+                .and_then(|item| item["id"].as_str())
+                .map(str::to_owned);
+            items.extend(page);
+            if !full {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// A request of somebody else in the same project: a person with the openstack client.
+    pub fn by_hand(&mut self, method: &str, target: &str, body: Value) -> Value {
+        let mut request = Request::new(method.parse().unwrap(), target).token(&self.token);
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        if target.starts_with("/compute") {
+            request = at(request, Service::Compute, (2, 79));
+        }
+        let response = self.world.handle(&request, self.now);
+        assert!(
+            response.status < 300,
+            "{method} {target}: {} {}",
+            response.status,
+            response.value()
+        );
+        response.value().clone()
+    }
+
+    /// The items of a collection, as the project sees them.
+    pub fn items(&mut self, kind: &str) -> Vec<Value> {
+        let list = stackward::kinds::find(kind).unwrap().list();
+        self.list(&list).unwrap()
+    }
+
+    /// The ids of those that carry a marker of ours, with the object that they are.
+    pub fn ours(&mut self) -> BTreeMap<Key, Vec<String>> {
+        let owner = self.settings.owner;
+        let keys: Vec<Key> = self.desired.objects.keys().cloned().collect();
+        let mut ours: BTreeMap<Key, Vec<String>> = BTreeMap::new();
+        for kind in stackward::kinds::KINDS {
+            for item in self.items(kind.name()) {
+                let found = kind.look(item).unwrap();
+                let Some(marker) = found.marker else { continue };
+                let key = keys.iter().find(|key| owner.uid(key) == marker.uid);
+                let key = key
+                    .cloned()
+                    .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
+                ours.entry(key).or_default().push(found.id);
+            }
+        }
+        ours
+    }
+
+    /// Every request of the trace that is not a GET.
+    pub fn writes(&self) -> Vec<&String> {
+        self.trace
+            .iter()
+            .filter(|line| !line.contains(" GET "))
+            .collect()
+    }
+
+    /// What keeps it from being converged, in words.
+    pub fn complaints(&self) -> Vec<String> {
+        let snapshot = self.engine.snapshot();
+        let mut complaints: Vec<String> =
+            snapshot.problems.iter().map(ToString::to_string).collect();
+        for (key, object) in &snapshot.objects {
+            if !object.status.is_available() || object.status.is_progressing() || object.deleting {
+                let message = object
+                    .status
+                    .condition("Progressing")
+                    .map(|it| it.message.clone());
+                complaints.push(format!(
+                    "{key}: {} {}",
+                    object.reason,
+                    message.unwrap_or_default()
+                ));
+            }
+        }
+        complaints
+    }
+
+    pub fn assert_converged(&self) {
+        let complaints = self.complaints();
+        assert!(
+            self.engine.snapshot().is_converged(),
+            "not converged at {}:\n{}\ntrace:\n{}",
+            self.now,
+            complaints.join("\n"),
+            self.trace.join("\n")
+        );
+    }
+}
+
+fn unknown(status: Option<u16>, message: &str) -> CallError {
+    CallError::Unknown {
+        message: message.to_owned(),
+        status,
+        request_id: None,
+        retry_after: None,
+    }
+}
+
+fn method(method: Method) -> http::Method {
+    method.as_str().parse().unwrap()
+}
+
+fn prefix(service: Service) -> &'static str {
+    match service {
+        Service::Identity => "/identity/v3/",
+        Service::Image => "/image/v2/",
+        Service::Compute => "/compute/v2.1/",
+        Service::BlockStorage => "/volume/v3/",
+        Service::Network => "/network/v2.0/",
+    }
+}
+
+fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
+    let name = if service == Service::Compute {
+        "compute"
+    } else {
+        "volume"
+    };
+    request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
+}
+
+/// The desired set of these files; `assets` are the files that they name.
+pub fn assemble(
+    files: &[(String, String)],
+    previous: Option<&Desired>,
+    assets: &BTreeMap<String, PathBuf>,
+) -> Desired {
+    let shapes: Vec<(&str, parse::Shape)> = stackward::kinds::KINDS
+        .iter()
+        .map(|kind| (kind.name(), kind.shape()))
+        .collect();
+    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let (some, wrong) = parse::parse(name, text, parse::Kinds(&shapes));
+        manifests.extend(some);
+        problems.extend(wrong);
+    }
+    let draft = Draft::new(manifests, problems);
+    let answers = draft
+        .files()
+        .into_iter()
+        .map(|need| {
+            let path = assets
+                .get(&need.path)
+                .unwrap_or_else(|| panic!("no asset {}", need.path));
+            Ok(match need.reading {
+                Reading::Stream => FileAnswer::Path(path.clone()),
+                Reading::Text(_) => FileAnswer::Text(std::fs::read_to_string(path).unwrap().into()),
+            })
+        })
+        .collect();
+    draft.finish(answers, previous, &Scope::new(SCOPE))
+}
+
+/// The desired set of a directory of the repository.
+pub fn assemble_directory(root: &Path, previous: Option<&Desired>) -> Desired {
+    let mut files = Vec::new();
+    let mut assets = BTreeMap::new();
+    let mut stack = vec![root.to_owned()];
+    while let Some(directory) = stack.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            if path.is_dir() {
+                stack.push(path);
+            } else if name.ends_with(".yaml") {
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            } else {
+                assets.insert(name, path);
+            }
+        }
+    }
+    files.sort();
+    assemble(&files, previous, &assets)
+}
+
+/// The keys of every object that a set declares.
+pub fn keys(desired: &Desired) -> BTreeSet<Key> {
+    desired.objects.keys().cloned().collect()
+}
