@@ -163,23 +163,13 @@ fn list_of_clouds(known: &[String]) -> String {
     }
 }
 
-/// The known name that shares the most with what was typed, if it shares enough.
+/// The known name that was probably meant.
 fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
-    let shared = |other: &str| {
-        let other = other.to_lowercase();
-        let pairs: Vec<_> = other.as_bytes().windows(2).collect();
-        let name = name.to_lowercase();
-        let common = name
-            .as_bytes()
-            .windows(2)
-            .filter(|pair| pairs.contains(pair))
-            .count();
-        2 * common * 100 / (pairs.len() + name.len().saturating_sub(1)).max(1)
-    };
+    let likeness = |other: &&String| (strsim::jaro_winkler(name, other) * 1000.0) as u32;
     known
         .iter()
-        .max_by_key(|other| shared(other))
-        .filter(|other| shared(other) >= 50)
+        .max_by_key(likeness)
+        .filter(|other| likeness(other) >= 850)
 }
 
 /// The name that openstacksdk gives the cloud of the `OS_*` variables.

@@ -33,10 +33,17 @@ pub type InProcess = BoxCloneSyncService<
 /// A router as a server inside the process.
 #[must_use]
 pub fn in_process(router: axum::Router) -> InProcess {
-    BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<axum::body::Body>| {
-        let router = router.clone();
-        async move { router.oneshot(request).await.map_err(|never| match never {}) }
-    }))
+    BoxCloneSyncService::new(tower::service_fn(
+        move |request: http::Request<axum::body::Body>| {
+            let router = router.clone();
+            async move {
+                router
+                    .oneshot(request)
+                    .await
+                    .map_err(|never| match never {})
+            }
+        },
+    ))
 }
 
 /// The way that requests take.

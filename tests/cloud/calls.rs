@@ -392,7 +392,7 @@ async fn a_router_in_the_process_is_a_cloud_too() {
     let router = axum::Router::new().route(
         "/v2.0/networks/{id}",
         axum::routing::get(
-            |axum::extract::Path(id): axum::extract::Path<String>| async {
+            |axum::extract::Path(id): axum::extract::Path<String>| async move {
                 axum::Json(json!({"network": {"id": id}}))
             },
         ),

@@ -357,10 +357,8 @@ async fn new_credentials_are_taken_when_they_work_and_the_old_ones_stay_until_th
     let fake = Fake::new(|seen, _| seen.path.contains("/servers").then(|| say(200, json!({}))));
     let cloud = fake.cloud("");
     let _ = cloud.send(&call(), None).await.unwrap();
-    let mut wrong = format!(
-        "{}",
-        "clouds: {test: {auth: {auth_url: 'http://cloud.example/v3', username: other, password: nonsense}}}"
-    );
+    let mut wrong =
+        "clouds: {test: {auth: {auth_url: 'http://cloud.example/v3', username: other, password: nonsense}}}".to_owned();
     let other = |text: &str| {
         Profile::from_clouds_yaml(text, "test", None, &Environment::default()).unwrap()
     };
