@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
-use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
@@ -319,7 +318,6 @@ impl<K: Kind> AnyKind for Of<K> {
                         complaint.hint,
                     ));
                 }
-                problems.extend(native_fields(manifest, value, K::NATIVE));
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base

@@ -204,9 +204,6 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
-    /// Pointers below the spec of the fields that only the native group has, `*` for any item:
-    /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
-    const NATIVE: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
 
