@@ -16,6 +16,7 @@
 //! | [`engine`] | the brain: world in, effects out | no |
 //! | [`files`] | a directory as (path, text) pairs, opened beneath its root | yes |
 //! | [`cloud`] | OpenStack over HTTP: clouds.yaml, tokens, catalog, paging, uploads | yes |
+//! | [`config`] | flags, environment and file to settings | yes |
 //! | [`store`] | where the journal lives | yes |
 //! | [`daemon`] | the loop, the directory watch, the HTTP endpoint, telemetry | yes |
 //! | [`cli`] | one file per subcommand | yes |
@@ -26,6 +27,7 @@
 
 pub mod cli;
 pub mod cloud;
+pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod files;

@@ -480,3 +480,63 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assemble(text: &str, previous: Option<&Desired>) -> Desired {
+        let shapes: Vec<(&str, Shape)> = kinds::KINDS
+            .iter()
+            .map(|kind| (kind.name(), kind.shape()))
+            .collect();
+        let (manifests, problems) = parse::parse("a.yaml", text, parse::Kinds(&shapes));
+        Draft::new(manifests, problems).finish(Vec::new(), previous, &Scope::new("c"))
+    }
+
+    fn volume(name: &str, resource: &str) -> String {
+        format!(
+            "---\napiVersion: stackward.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {name}}}\n\
+             spec: {{resource: {{{resource}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn two_objects_of_one_identity_are_both_problems_and_neither_is_used() {
+        let twice = volume("a", "size: 1") + &volume("a", "size: 2") + &volume("b", "size: 1");
+        let desired = assemble(&twice, None);
+        assert_eq!(desired.problems.len(), 2);
+        assert_eq!(
+            desired
+                .objects
+                .keys()
+                .map(|key| &*key.name)
+                .collect::<Vec<_>>(),
+            ["b"]
+        );
+        assert_eq!(desired.held.len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_spec_leaves_the_last_good_one_in_force() {
+        let good = assemble(&volume("a", "size: 1"), None);
+        let wrong = assemble(&volume("a", "size: 0"), Some(&good));
+        let key = Key::new("Volume", "default", "a");
+        assert_eq!(wrong.objects[&key].accepted, good.objects[&key].accepted);
+        assert_eq!((wrong.held.contains(&key), wrong.problems.len()), (true, 1));
+        let changed = assemble(&volume("a", "size: 2"), Some(&wrong));
+        assert_eq!(changed.objects[&key].generation, 2);
+        assert_eq!(
+            assemble(&volume("a", "size: 2"), Some(&changed)).objects[&key].generation,
+            2
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_may_hide_anything() {
+        let good = assemble(&volume("a", "size: 1"), None);
+        let broken = assemble("a: [", Some(&good));
+        assert!(broken.hiding.is_some());
+        assert_eq!(broken.declared(), good.declared());
+    }
+}

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pace::{after, backoff};
+use super::pace::{after, backoff, between};
 use super::scope::Scope;
 
-/// The least time between the starts of two looks at one collection.
+/// The least time between the starts of two looks at one collection; a look that takes long is
+/// followed by a pause of three times its length, so that looking never fills the day.
 const LEAST_GAP: Duration = Duration::from_millis(200);
 
 type Collection = (Scope, &'static str);
@@ -26,6 +27,7 @@ struct State {
     started_at: Option<Timestamp>,
     due: Option<Timestamp>,
     failures: u32,
+    took: Duration,
     complete: bool,
 }
 
@@ -47,9 +49,10 @@ impl Lists {
     /// Asks for a look at this time or sooner.
     pub(super) fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
         if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
+            let gap = LEAST_GAP.max(state.took * 4);
             let earliest = state
                 .started_at
-                .map_or(at, |started| after(started, LEAST_GAP).max(at));
+                .map_or(at, |started| after(started, gap).max(at));
             state.due = Some(state.due.map_or(earliest, |due| due.min(earliest)));
         }
     }
@@ -83,6 +86,10 @@ impl Lists {
             return;
         };
         state.in_flight = false;
+        state.took = state
+            .started_at
+            .map(|started| between(started, now))
+            .unwrap_or_default();
         let pause = if complete {
             state.failures = 0;
             state.complete = true;

@@ -269,3 +269,137 @@ fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
         .cloned()
         .map(Plan::Wait)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+    use serde_json::json;
+
+    fn volume(status: &str, size: u32) -> Found {
+        let item = json!({"id": "v", "name": "data", "size": size, "status": status,
+            "metadata": {}, "attachments": [], "bootable": "false", "description": null,
+            "availability_zone": "nova", "volume_type": "t"});
+        kinds::find("Volume").unwrap().look(item).unwrap()
+    }
+
+    fn decide(found: Option<&Found>, size: u32, policy: &Policy, unmet: &[Unmet]) -> Plan {
+        let kind = kinds::find("Volume").unwrap();
+        let spec = json!({"name": "data", "size": size});
+        let want = Wanted {
+            kind,
+            spec: Some(&spec),
+            unmet,
+            policy,
+        };
+        let seen = match found {
+            None => Observed::Absent,
+            Some(found) => Observed::Found(Seen {
+                found,
+                attached: Attached::default(),
+                have: kind.project(found, &Attached::default()),
+                since: Duration::ZERO,
+            }),
+        };
+        plan(&want, &seen, Timestamp::UNIX_EPOCH)
+    }
+
+    fn intent(plan: Plan) -> Option<Intent> {
+        match plan {
+            Plan::Do(todo) => Some(todo.intent),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_plan() {
+        let policy = Policy::default();
+        assert_eq!(intent(decide(None, 1, &policy, &[])), Some(Intent::Create));
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 1, &policy, &[]),
+            Plan::InSync
+        );
+        assert_eq!(
+            intent(decide(Some(&volume("available", 1)), 2, &policy, &[])),
+            Some(Intent::Act("size"))
+        );
+        assert_eq!(
+            decide(Some(&volume("creating", 1)), 2, &policy, &[]),
+            Plan::Wait(Waiting::Moving("creating".to_owned()))
+        );
+        assert_eq!(
+            decide(Some(&volume("deleting", 1)), 1, &policy, &[]),
+            Plan::Wait(Waiting::Leaving)
+        );
+        assert!(matches!(
+            decide(Some(&volume("error", 1)), 1, &policy, &[]),
+            Plan::Blocked(Blocker::Stuck { .. })
+        ));
+    }
+
+    #[test]
+    fn nothing_is_created_while_a_need_is_unmet_and_nothing_else_is_held_up() {
+        let policy = Policy::default();
+        let waiting = Waiting::External("x".to_owned());
+        let unmet = [Unmet {
+            field: "imageRef".to_owned(),
+            why: Ok(waiting.clone()),
+        }];
+        assert_eq!(
+            decide(None, 1, &policy, &unmet),
+            Plan::Wait(waiting.clone())
+        );
+        let there = volume("available", 1);
+        assert_eq!(
+            intent(decide(Some(&there), 2, &policy, &unmet)),
+            Some(Intent::Act("size"))
+        );
+        assert_eq!(
+            decide(Some(&there), 1, &policy, &unmet),
+            Plan::Wait(waiting)
+        );
+    }
+
+    #[test]
+    fn a_suspended_object_is_only_looked_at() {
+        let policy = Policy {
+            suspend: true,
+            ..Policy::default()
+        };
+        assert!(matches!(
+            decide(None, 1, &policy, &[]),
+            Plan::Suspended(Some(_))
+        ));
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 1, &policy, &[]),
+            Plan::Suspended(None)
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_neither_created_nor_changed() {
+        let kind = kinds::find("Volume").unwrap();
+        let (spec, policy) = (json!({"size": 1}), Policy::default());
+        let want = Wanted {
+            kind,
+            spec: Some(&spec),
+            unmet: &[],
+            policy: &policy,
+        };
+        let unknown = Observed::Unknown(Waiting::FirstLook);
+        assert_eq!(
+            plan(&want, &unknown, Timestamp::UNIX_EPOCH),
+            Plan::Wait(Waiting::FirstLook)
+        );
+    }
+
+    #[test]
+    fn ignored_fields_are_no_drift() {
+        let mut policy = Policy::default();
+        policy.lifecycle.ignore_changes = vec!["/spec/resource/size".to_owned()];
+        assert_eq!(
+            decide(Some(&volume("available", 1)), 2, &policy, &[]),
+            Plan::InSync
+        );
+    }
+}

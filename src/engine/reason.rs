@@ -119,6 +119,12 @@ impl Waiting {
         }
     }
 
+    /// Is it only that we do not see it just now?
+    #[must_use]
+    pub const fn is_blindness(&self) -> bool {
+        matches!(self, Self::FirstLook | Self::LookFailed(_) | Self::Settling)
+    }
+
     /// Is it an error that is being retried?
     #[must_use]
     pub const fn is_error(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::manifest::{Key, OnDelete};
 use super::desired::Object;
 use super::journal::{Attempt, Change, Record};
 use super::observe::state_of;
-use super::pace::{Admission, after, backoff, next_look};
+use super::pace::{Admission, after, backoff, between, next_look};
 use super::plan::{Observed, Plan, Todo, Wanted, plan};
 use super::reason::{Blocker, Waiting};
 use super::resolve::Resolved;
@@ -126,6 +126,7 @@ impl Engine {
             let id = Some(found.id.clone());
             let before = self.journal.records.get(object.key());
             let made_here = found.marker.is_some()
+                || self.is_part_of_ours(&object.scope, found)
                 || before.is_some_and(|it| {
                     it.intent.is_some() || (it.made_here && it.id.as_ref() == Some(&found.id))
                 });
@@ -135,6 +136,18 @@ impl Engine {
                 record.made_here = made_here;
             });
         }
+    }
+
+    /// Is it a part of something that carries our marker?
+    fn is_part_of_ours(&self, scope: &Scope, found: &Found) -> bool {
+        found.part_of.as_ref().is_some_and(|(kind, id)| {
+            let whole = self
+                .inventory
+                .listing(scope, kind)
+                .and_then(|listing| listing.get(id));
+            let marker = whole.and_then(|whole| whole.marker);
+            marker.is_some_and(|marker| marker.owner == self.settings.owner.short())
+        })
     }
 
     /// Brings the record of an object up to date, and writes it if that changed it.
@@ -344,7 +357,8 @@ impl Engine {
         };
         let id = assessment.found.as_ref().map(|found| found.id.clone());
         // Not seeing it for a moment is no reason to forget what it was.
-        let keeps = id.is_none() && matches!(plan, Plan::Wait(_)) && serves != Truth::False;
+        let blind = Waiting::is_blindness;
+        let keeps = id.is_none() && matches!(&plan, Plan::Wait(waiting) if blind(waiting));
         let facts = Facts {
             generation,
             plan: &plan,
@@ -360,10 +374,7 @@ impl Engine {
         };
         let status = work.status.next(facts, now);
         work.exists = assessment.found.is_some();
-        let age = work
-            .state
-            .as_ref()
-            .map(|(_, since)| super::pace::between(*since, now));
+        let age = work.state.as_ref().map(|(_, since)| between(*since, now));
         let changed = work.status != status;
         let matters = changed
             && (work.status.is_available() != status.is_available()
@@ -405,14 +416,18 @@ impl Engine {
         age: std::time::Duration,
         now: Timestamp,
     ) {
-        match plan {
-            Plan::Wait(
-                Waiting::Moving(_) | Waiting::Leaving | Waiting::Settling | Waiting::Uncertain(_),
-            ) => {
-                let at = after(now, next_look(age));
-                self.want_lists(key, at);
+        let age = match plan {
+            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving) => Some(age),
+            Plan::Wait(Waiting::Uncertain(until)) => {
+                let began = until
+                    .checked_sub(self.settings.uncertain_window)
+                    .unwrap_or(now);
+                Some(between(began, now))
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(age) = age {
+            self.want_lists(key, after(now, next_look(age)));
         }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()
@@ -533,13 +548,15 @@ impl Engine {
         }
         match (&flight.intent, result) {
             (Intent::Create, result) => self.created(&flight, result, now),
+            (Intent::Inspect, Ok(reply)) if is_leaving(key, &reply) => self.not_found(key, now),
             (Intent::Inspect, Ok(_)) => {
                 // It is there although the list does not show it: the list is asked again.
+                let at = after(now, self.settings.gone_after);
                 if let Some(work) = self.work.get_mut(key) {
                     work.missing = None;
-                    work.pause = Some(Waiting::Missing(after(now, self.settings.gone_after)));
+                    work.pause = Some(Waiting::Missing(at));
                 }
-                self.want_lists(key, after(now, self.settings.gone_after));
+                self.want_lists(key, at);
             }
             (Intent::Inspect | Intent::Delete, Err(error)) if error.is_not_found() => {
                 self.not_found(key, now);
@@ -799,4 +816,11 @@ impl Engine {
         });
         self.dirty.insert(key.clone());
     }
+}
+
+/// Services that delete late still show what is as good as gone (Nova's `SOFT_DELETED`).
+fn is_leaving(key: &Key, reply: &Reply) -> bool {
+    kinds::find(&key.kind)
+        .and_then(|kind| kind.look(kind.item(reply)).ok())
+        .is_some_and(|found| found.health == Health::Leaving)
 }

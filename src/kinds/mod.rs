@@ -119,6 +119,9 @@ pub struct Identity {
     /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
     /// can be seen together with it.
     pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
 }
 
 /// What a new resource is given at birth, beside its spec.
@@ -204,6 +207,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Pointers below the spec of the fields that only the native group has, `*` for any item:
+    /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
+    const NATIVE: &'static [&'static str] = &[];
+    /// The same for the filter.
+    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
 

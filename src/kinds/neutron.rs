@@ -112,8 +112,7 @@ impl Standard {
             name: self.name().to_owned(),
             project: self.project(),
             marker: self.marker(),
-            natural_key: None,
-            attached_to: Vec::new(),
+            ..Identity::default()
         }
     }
 

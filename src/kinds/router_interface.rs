@@ -129,6 +129,7 @@ impl Kind for RouterInterface {
         let subnet = interface.fixed_ips.first().filter(|_| is_interface);
         Identity {
             natural_key: subnet.map(|it| key(&interface.device_id, &it.subnet_id)),
+            part_of: Some(("Router", interface.device_id.clone())),
             ..interface.standard.identity()
         }
     }

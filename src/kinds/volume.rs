@@ -203,12 +203,12 @@ impl Kind for Volume {
                 .metadata
                 .get(MARKER_KEY)
                 .and_then(|text| Marker::parse(text)),
-            natural_key: None,
             attached_to: volume
                 .attachments
                 .iter()
                 .map(|it| it.server_id.clone())
                 .collect(),
+            ..Identity::default()
         }
     }
 

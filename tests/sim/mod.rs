@@ -58,8 +58,13 @@ impl Sim {
     /// A daemon that was just started beside a new cloud.
     pub fn new(seed: u64) -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let options = sandbox::Options { seed, ..sandbox::Options::default() };
-        let settings = Settings::new(Owner(Uuid::from_u128(0x5eed_0000_0000_0000_0000_0000_0000_0001)));
+        let options = sandbox::Options {
+            seed,
+            ..sandbox::Options::default()
+        };
+        let settings = Settings::new(Owner(Uuid::from_u128(
+            0x5eed_0000_0000_0000_0000_0000_0000_0001,
+        )));
         let mut sim = Self {
             now,
             world: World::new(options, now),
@@ -166,7 +171,9 @@ impl Sim {
     fn step(&mut self, end: Timestamp) -> bool {
         let next = self.pending.keys().next().map(|(at, _)| *at);
         let next = next.into_iter().chain(self.alarm).min();
-        let Some(at) = next.filter(|at| *at <= end) else { return false };
+        let Some(at) = next.filter(|at| *at <= end) else {
+            return false;
+        };
         self.now = self.now.max(at);
         let event = match self.pending.first_entry() {
             Some(entry) if entry.key().0 <= self.now => entry.remove(),
@@ -206,27 +213,47 @@ impl Sim {
                     region: None,
                     auth_url: "http://sandbox/identity".to_owned(),
                 };
-                self.later(Event::Connected { scope, result: Ok(fingerprint) });
+                self.later(Event::Connected {
+                    scope,
+                    result: Ok(fingerprint),
+                });
             }
             Effect::List { scope, kind, list } => {
                 let started_at = self.now;
                 let result = self.list(&list);
-                self.later(Event::Listed { scope, kind, started_at, result });
+                self.later(Event::Listed {
+                    scope,
+                    kind,
+                    started_at,
+                    result,
+                });
             }
             Effect::Record { ticket, changes } => {
                 for change in &changes {
                     self.disk.apply(change);
                 }
-                self.later(Event::Recorded { ticket, result: Ok(()) });
+                self.later(Event::Recorded {
+                    ticket,
+                    result: Ok(()),
+                });
             }
-            Effect::Call { ticket, key, call, intent, .. } => {
+            Effect::Call {
+                ticket,
+                key,
+                call,
+                intent,
+                ..
+            } => {
                 assert!(
                     !self.in_flight.values().any(|other| *other == key),
                     "two requests in flight for {key}"
                 );
                 if intent == Intent::Create {
                     let record = &self.disk.records[&key];
-                    assert!(record.intent.is_some(), "{key} is created without an intent on disk");
+                    assert!(
+                        record.intent.is_some(),
+                        "{key} is created without an intent on disk"
+                    );
                 }
                 let number = self.sent;
                 self.sent += 1;
@@ -235,7 +262,11 @@ impl Sim {
                     return;
                 }
                 self.in_flight.insert(ticket, key.clone());
-                self.trace.push(format!("{key}: {intent} {} {}", call.method.as_str(), call.path));
+                self.trace.push(format!(
+                    "{key}: {intent} {} {}",
+                    call.method.as_str(),
+                    call.path
+                ));
                 let result = self.send(&call);
                 if self.crash == Some((number, true)) {
                     self.crashed = true;
@@ -250,8 +281,11 @@ impl Sim {
 
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
-        let mut request = Request::new(method(call.method), &format!("{}{}", prefix(call.service), call.path))
-            .token(&self.token);
+        let mut request = Request::new(
+            method(call.method),
+            &format!("{}{}", prefix(call.service), call.path),
+        )
+        .token(&self.token);
         request.query = call.query.clone();
         if let Some(version) = call.microversion {
             request = at(request, call.service, version.want);
@@ -260,7 +294,10 @@ impl Sim {
             Body::None => sandbox::Payload::Empty,
             Body::Json(value) => sandbox::Payload::Json(value.clone()),
             Body::ImagePatch(value) => {
-                request = request.header("content-type", "application/openstack-images-v2.1-json-patch");
+                request = request.header(
+                    "content-type",
+                    "application/openstack-images-v2.1-json-patch",
+                );
                 sandbox::Payload::Json(value.clone())
             }
             Body::Upload(upload) => {
@@ -284,7 +321,11 @@ impl Sim {
         let body = response.value().clone();
         let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);
         match response.status {
-            200..300 => Ok(Reply { status: response.status, body, request_id }),
+            200..300 => Ok(Reply {
+                status: response.status,
+                body,
+                request_id,
+            }),
             status @ 400..500 => Err(CallError::Rejected {
                 service: call.service,
                 status,
@@ -308,9 +349,15 @@ impl Sim {
                 call.query.push(("marker".to_owned(), marker));
             }
             call.microversion = list.microversion;
-            let page = self.send(&call)?.body[list.items].as_array().cloned().unwrap_or_default();
+            let page = self.send(&call)?.body[list.items]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let full = page.len() == 1000;
-            marker = page.last().and_then(|item| item["id"].as_str()).map(str::to_owned);
+            marker = page
+                .last()
+                .and_then(|item| item["id"].as_str())
+                .map(str::to_owned);
             items.extend(page);
             if !full {
                 return Ok(items);
@@ -328,7 +375,12 @@ impl Sim {
             request = at(request, Service::Compute, (2, 79));
         }
         let response = self.world.handle(&request, self.now);
-        assert!(response.status < 300, "{method} {target}: {} {}", response.status, response.value());
+        assert!(
+            response.status < 300,
+            "{method} {target}: {} {}",
+            response.status,
+            response.value()
+        );
         response.value().clone()
     }
 
@@ -348,7 +400,9 @@ impl Sim {
                 let found = kind.look(item).unwrap();
                 let Some(marker) = found.marker else { continue };
                 let key = keys.iter().find(|key| owner.uid(key) == marker.uid);
-                let key = key.cloned().unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
+                let key = key
+                    .cloned()
+                    .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
                 ours.entry(key).or_default().push(found.id);
             }
         }
@@ -357,7 +411,10 @@ impl Sim {
 
     /// Every request of the trace that is not a GET.
     pub fn writes(&self) -> Vec<&String> {
-        self.trace.iter().filter(|line| !line.contains(" GET ")).collect()
+        self.trace
+            .iter()
+            .filter(|line| !line.contains(" GET "))
+            .collect()
     }
 
     /// What keeps it from being converged, in words.
@@ -367,8 +424,15 @@ impl Sim {
             snapshot.problems.iter().map(ToString::to_string).collect();
         for (key, object) in &snapshot.objects {
             if !object.status.is_available() || object.status.is_progressing() || object.deleting {
-                let message = object.status.condition("Progressing").map(|it| it.message.clone());
-                complaints.push(format!("{key}: {} {}", object.reason, message.unwrap_or_default()));
+                let message = object
+                    .status
+                    .condition("Progressing")
+                    .map(|it| it.message.clone());
+                complaints.push(format!(
+                    "{key}: {} {}",
+                    object.reason,
+                    message.unwrap_or_default()
+                ));
             }
         }
         complaints
@@ -387,7 +451,12 @@ impl Sim {
 }
 
 fn unknown(status: Option<u16>, message: &str) -> CallError {
-    CallError::Unknown { message: message.to_owned(), status, request_id: None, retry_after: None }
+    CallError::Unknown {
+        message: message.to_owned(),
+        status,
+        request_id: None,
+        retry_after: None,
+    }
 }
 
 fn method(method: Method) -> http::Method {
@@ -405,7 +474,11 @@ fn prefix(service: Service) -> &'static str {
 }
 
 fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
-    let name = if service == Service::Compute { "compute" } else { "volume" };
+    let name = if service == Service::Compute {
+        "compute"
+    } else {
+        "volume"
+    };
     request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
 }
 
@@ -415,8 +488,10 @@ pub fn assemble(
     previous: Option<&Desired>,
     assets: &BTreeMap<String, PathBuf>,
 ) -> Desired {
-    let shapes: Vec<(&str, parse::Shape)> =
-        stackward::kinds::KINDS.iter().map(|kind| (kind.name(), kind.shape())).collect();
+    let shapes: Vec<(&str, parse::Shape)> = stackward::kinds::KINDS
+        .iter()
+        .map(|kind| (kind.name(), kind.shape()))
+        .collect();
     let (mut manifests, mut problems) = (Vec::new(), Vec::new());
     for (name, text) in files {
         let (some, wrong) = parse::parse(name, text, parse::Kinds(&shapes));
@@ -428,7 +503,9 @@ pub fn assemble(
         .files()
         .into_iter()
         .map(|need| {
-            let path = assets.get(&need.path).unwrap_or_else(|| panic!("no asset {}", need.path));
+            let path = assets
+                .get(&need.path)
+                .unwrap_or_else(|| panic!("no asset {}", need.path));
             Ok(match need.reading {
                 Reading::Stream => FileAnswer::Path(path.clone()),
                 Reading::Text(_) => FileAnswer::Text(std::fs::read_to_string(path).unwrap().into()),
@@ -446,7 +523,12 @@ pub fn assemble_directory(root: &Path, previous: Option<&Desired>) -> Desired {
     while let Some(directory) = stack.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             if path.is_dir() {
                 stack.push(path);
             } else if name.ends_with(".yaml") {

@@ -1,0 +1,606 @@
+//! The daemon's settings: flags, environment and an optional file become one value, checked once.
+//!
+//! A flag beats its environment variable, which beats the file. Nothing else in the program looks
+//! at any of the three.
+
+#![expect(clippy::disallowed_methods, reason = "the settings may be in a file")]
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::engine::Settings;
+use crate::engine::scope::Scope;
+use crate::kinds::marker::Owner;
+use crate::manifest::{duration_text, parse_duration};
+
+/// The name of the cloud that is simulated inside of the process.
+pub const SANDBOX: &str = "sandbox";
+
+const LISTEN: &str = "127.0.0.1:9797";
+const RESCAN: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Settings as they are given: on the command line, or in the file that `--config` names, where
+/// they have the same names in camelCase.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Flags {
+    /// Directory of manifests; sub-directories are read too
+    #[arg(long, short, value_name = "DIR", env = "STACKWARD_MANIFESTS")]
+    pub manifests: Option<PathBuf>,
+    /// Cloud of clouds.yaml; `sandbox` simulates one inside of this process
+    #[arg(long, short, value_name = "NAME", env = "OS_CLOUD")]
+    pub cloud: Option<String>,
+    /// Where the journal is kept [default: $STATE_DIRECTORY, else ~/.local/state/stackward]
+    #[arg(long, value_name = "DIR", env = "STACKWARD_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Directory outside of --manifests that manifests may name files in (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub allow_files_from: Vec<PathBuf>,
+    /// Owner of the resources, to keep it when the state directory is lost
+    #[arg(long, value_name = "UUID", env = "STACKWARD_OWNER")]
+    pub owner: Option<Uuid>,
+    /// Address of metrics, probes and status, or `none` [default: 127.0.0.1:9797; none with --once]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STACKWARD_LISTEN",
+        help_heading = "Daemon"
+    )]
+    pub listen: Option<Listen>,
+    /// How often the cloud is looked at when nothing moves [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = "Daemon")]
+    pub poll_interval: Option<Span>,
+    /// How often the directory is read when no change is noticed [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = "Daemon")]
+    pub rescan_interval: Option<Span>,
+    /// Requests in flight per cloud and service [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Daemon")]
+    pub max_in_flight: Option<usize>,
+    /// How long a manifest must be gone before its resource is deleted [default: 60s]
+    #[arg(long, value_name = "TIME", help_heading = "Safety")]
+    pub prune_grace: Option<Span>,
+    /// The same for kinds that hold data: images, volumes [default: 10m]
+    #[arg(long, value_name = "TIME", help_heading = "Safety")]
+    pub prune_data_grace: Option<Span>,
+    /// An empty directory means that everything is to be deleted
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Safety")]
+    pub prune_allow_empty: Option<bool>,
+    /// How long a create with an unknown outcome is looked for [default: 2m]
+    #[arg(long, value_name = "TIME", help_heading = "Safety")]
+    pub uncertain_window: Option<Span>,
+    /// Time between the two reads that prove a resource gone [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = "Safety")]
+    pub gone_after: Option<Span>,
+    /// Form of the log on stderr: text or json [default: text]
+    #[arg(long, value_name = "FORM", help_heading = "Log")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, or a filter such as `info,stackward::cloud=debug`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "STACKWARD_LOG",
+        help_heading = "Log"
+    )]
+    pub log_level: Option<String>,
+    /// With --once: give up after this long [default: 30m]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
+}
+
+/// The settings, complete and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory of manifests.
+    pub manifests: PathBuf,
+    /// The default cloud.
+    pub cloud: CloudChoice,
+    /// Where the journal is.
+    pub state: State,
+    /// Further directories that manifests may name files in.
+    pub allow_files_from: Vec<PathBuf>,
+    /// The configured owner.
+    pub owner: Option<Uuid>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// How often the directory is read anyway.
+    pub rescan_interval: Duration,
+    /// How long `--once` tries.
+    pub timeout: Duration,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// What is logged; `None` for what fits the command.
+    pub log_level: Option<String>,
+    /// The engine's settings. The owner is nobody until the journal is open.
+    pub engine: Settings,
+}
+
+/// The default cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloudChoice {
+    /// None was named: the only one of clouds.yaml, or the `OS_*` variables.
+    Default,
+    /// A cloud of clouds.yaml.
+    Named(String),
+    /// A simulated one inside of this process.
+    Sandbox,
+}
+
+impl CloudChoice {
+    /// The choice for a value of `--cloud`.
+    #[must_use]
+    pub fn new(name: Option<&str>) -> Self {
+        match name {
+            None | Some("") => Self::Default,
+            Some(SANDBOX) => Self::Sandbox,
+            Some(name) => Self::Named(name.to_owned()),
+        }
+    }
+
+    /// The scope of manifests that name no cloud.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Default => Scope::new("default"),
+            Self::Named(name) => Scope::new(name.as_str()),
+            Self::Sandbox => Scope::new(SANDBOX),
+        }
+    }
+}
+
+/// Where the journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// In this directory.
+    Directory(PathBuf),
+    /// In memory: it ends with the process, as the embedded sandbox does.
+    Memory,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A value of `--listen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    None,
+    /// At this address.
+    At(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let address = text.parse();
+        address.map(Self::At).map_err(|_| {
+            "expected ADDRESS:PORT such as 127.0.0.1:9797 or [::1]:0, or none".to_owned()
+        })
+    }
+}
+
+/// A duration as Kubernetes writes it: `30s`, `10m`, `1h30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_duration(text)
+            .map(Self)
+            .ok_or_else(|| "expected a duration such as 30s, 10m or 1h30m".to_owned())
+    }
+}
+
+macro_rules! deserialize_from_text {
+    ($($name:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+deserialize_from_text!(Listen, Span);
+
+/// Something that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadConfig {
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl BadConfig {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct BadConfigs(pub Vec<BadConfig>);
+
+impl fmt::Display for BadConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Flags {
+    /// What the file says, with its relative paths below its own directory.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something that is not understood.
+    pub fn from_file(path: &Path) -> Result<Self, BadConfig> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            BadConfig::new(
+                format!("cannot read {shown}: {error}"),
+                "correct --config, or leave it out",
+            )
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::from_text(&text, base).map_err(|error| {
+            let hint = "settings have the names of the flags in camelCase: pollInterval: 30s";
+            BadConfig::new(format!("{shown}: {error}"), hint)
+        })
+    }
+
+    fn from_text(text: &str, base: &Path) -> Result<Self, String> {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        let mut flags: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let paths = flags.manifests.iter_mut().chain(&mut flags.state_dir);
+        for path in paths.chain(&mut flags.allow_files_from) {
+            *path = base.join(&path);
+        }
+        Ok(flags)
+    }
+
+    /// These, and those of the file where these say nothing.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            manifests: self.manifests.or(file.manifests),
+            cloud: self.cloud.or(file.cloud),
+            state_dir: self.state_dir.or(file.state_dir),
+            allow_files_from: match self.allow_files_from {
+                none if none.is_empty() => file.allow_files_from,
+                some => some,
+            },
+            owner: self.owner.or(file.owner),
+            listen: self.listen.or(file.listen),
+            poll_interval: self.poll_interval.or(file.poll_interval),
+            rescan_interval: self.rescan_interval.or(file.rescan_interval),
+            max_in_flight: self.max_in_flight.or(file.max_in_flight),
+            prune_grace: self.prune_grace.or(file.prune_grace),
+            prune_data_grace: self.prune_data_grace.or(file.prune_data_grace),
+            prune_allow_empty: self.prune_allow_empty.or(file.prune_allow_empty),
+            uncertain_window: self.uncertain_window.or(file.uncertain_window),
+            gone_after: self.gone_after.or(file.gone_after),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+            timeout: self.timeout.or(file.timeout),
+        }
+    }
+
+    /// The complete settings. `variable` reads the environment, `once` is `--once`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn complete(
+        self,
+        variable: &dyn Fn(&str) -> Option<String>,
+        once: bool,
+    ) -> Result<Config, BadConfigs> {
+        let mut wrong = Vec::new();
+        let cloud = CloudChoice::new(self.cloud.as_deref());
+        let state = match (self.state_dir, &cloud) {
+            (Some(directory), _) => State::Directory(directory),
+            (None, CloudChoice::Sandbox) => State::Memory,
+            (None, _) => State::Directory(default_state(variable).unwrap_or_else(|| {
+                let hint = "give --state-dir, or set HOME";
+                wrong.push(BadConfig::new(
+                    "there is no place for the state directory",
+                    hint,
+                ));
+                PathBuf::new()
+            })),
+        };
+        let mut engine = Settings::new(Owner(Uuid::nil()));
+        let spans = [
+            (
+                "--poll-interval",
+                self.poll_interval,
+                Duration::from_secs(1),
+                &mut engine.poll_interval,
+            ),
+            (
+                "--prune-grace",
+                self.prune_grace,
+                Duration::ZERO,
+                &mut engine.prune_grace,
+            ),
+            (
+                "--prune-data-grace",
+                self.prune_data_grace,
+                Duration::ZERO,
+                &mut engine.prune_data_grace,
+            ),
+            (
+                "--uncertain-window",
+                self.uncertain_window,
+                Duration::ZERO,
+                &mut engine.uncertain_window,
+            ),
+            (
+                "--gone-after",
+                self.gone_after,
+                Duration::ZERO,
+                &mut engine.gone_after,
+            ),
+        ];
+        for (flag, given, least, setting) in spans {
+            *setting = checked(flag, given, least, *setting, &mut wrong);
+        }
+        let second = Duration::from_secs(1);
+        let rescan_interval = checked(
+            "--rescan-interval",
+            self.rescan_interval,
+            second,
+            RESCAN,
+            &mut wrong,
+        );
+        let timeout = checked("--timeout", self.timeout, second, TIMEOUT, &mut wrong);
+        engine.prune_allow_empty = self.prune_allow_empty.unwrap_or(engine.prune_allow_empty);
+        engine.max_in_flight = self.max_in_flight.unwrap_or(engine.max_in_flight);
+        if !(1..=1000).contains(&engine.max_in_flight) {
+            let message = format!("--max-in-flight is {}", engine.max_in_flight);
+            wrong.push(BadConfig::new(
+                message,
+                "from 1 to 1000 requests may be in flight",
+            ));
+        }
+        let manifests = self.manifests.unwrap_or_default();
+        if let Err(problem) = check_directory("--manifests", &manifests) {
+            wrong.push(problem);
+        }
+        for directory in &self.allow_files_from {
+            wrong.extend(check_directory("--allow-files-from", directory).err());
+        }
+        let config = Config {
+            manifests,
+            cloud,
+            state,
+            allow_files_from: self.allow_files_from,
+            owner: self.owner,
+            listen: match self.listen {
+                Some(Listen::At(address)) => Some(address),
+                None if !once => LISTEN.parse().ok(),
+                None | Some(Listen::None) => None,
+            },
+            rescan_interval,
+            timeout,
+            log_format: self.log_format.unwrap_or_default(),
+            log_level: self.log_level,
+            engine,
+        };
+        if wrong.is_empty() {
+            Ok(config)
+        } else {
+            Err(BadConfigs(wrong))
+        }
+    }
+}
+
+fn checked(
+    flag: &str,
+    given: Option<Span>,
+    least: Duration,
+    default: Duration,
+    wrong: &mut Vec<BadConfig>,
+) -> Duration {
+    // A time that is added to the clock must not leave its range.
+    let most = Duration::from_secs(365 * 24 * 3600);
+    let value = given.map_or(default, |span| span.0);
+    if !(least..=most).contains(&value) {
+        let hint = format!("it may be from {} to 8760h", duration_text(least));
+        wrong.push(BadConfig::new(
+            format!("{flag} is {}", duration_text(value)),
+            hint,
+        ));
+    }
+    value
+}
+
+fn check_directory(flag: &str, directory: &Path) -> Result<(), BadConfig> {
+    let shown = directory.display();
+    if directory.as_os_str().is_empty() {
+        let hint = format!("name the directory of your manifests: {flag} ./manifests");
+        return Err(BadConfig::new(format!("{flag} is missing"), hint));
+    }
+    match std::fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(BadConfig::new(
+            format!("{flag}: `{shown}` is not a directory"),
+            "name the directory that the files are in",
+        )),
+        Err(error) => {
+            let hint = format!("make it, or correct {flag}");
+            Err(BadConfig::new(
+                format!("{flag}: cannot read `{shown}`: {error}"),
+                hint,
+            ))
+        }
+    }
+}
+
+fn default_state(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // systemd separates several by colons.
+    if let Some(given) = set("STATE_DIRECTORY") {
+        return given.split(':').next().map(PathBuf::from);
+    }
+    let base = set("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let base = base.or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")));
+    base.map(|base| base.join("stackward"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        move |name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
+    }
+
+    fn flags() -> Flags {
+        Flags {
+            manifests: Some(PathBuf::from("/")),
+            ..Flags::default()
+        }
+    }
+
+    #[test]
+    fn the_state_directory_is_where_the_system_wants_it() {
+        let state = |pairs, cloud: Option<&str>| {
+            let flags = Flags {
+                cloud: cloud.map(str::to_owned),
+                ..flags()
+            };
+            flags.complete(&environment(pairs), false).unwrap().state
+        };
+        let directory = |path| State::Directory(PathBuf::from(path));
+        let all: &[_] = &[
+            ("STATE_DIRECTORY", "/var/lib/s:/x"),
+            ("XDG_STATE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
+        assert_eq!(state(all, None), directory("/var/lib/s"));
+        assert_eq!(state(&all[1..], None), directory("/x/stackward"));
+        assert_eq!(
+            state(&all[2..], None),
+            directory("/h/.local/state/stackward")
+        );
+        assert_eq!(state(&all[2..], Some(SANDBOX)), State::Memory);
+        let error = flags().complete(&environment(&[]), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no place for the state directory"
+        );
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let text = "manifests: here\npollInterval: 5s\nrescanInterval: 1m\nlisten: none\nallowFilesFrom: [/etc]\n";
+        let file = Flags::from_text(text, Path::new("/")).unwrap();
+        assert_eq!(file.manifests.as_deref(), Some(Path::new("/here")));
+        let given = Flags {
+            poll_interval: Some(Span(Duration::from_secs(7))),
+            ..flags()
+        };
+        let config = given
+            .or(file)
+            .complete(&environment(&[("HOME", "/h")]), false)
+            .unwrap();
+        assert_eq!(config.engine.poll_interval, Duration::from_secs(7));
+        assert_eq!(config.rescan_interval, Duration::from_secs(60));
+        assert_eq!(config.engine.gone_after, Duration::from_secs(30));
+        assert_eq!(config.listen, None);
+        assert_eq!(config.allow_files_from, [PathBuf::from("/etc")]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let flags = Flags {
+            manifests: Some(PathBuf::from("/does/not/exist")),
+            poll_interval: Some(Span(Duration::from_millis(10))),
+            max_in_flight: Some(0),
+            ..Flags::default()
+        };
+        let error = flags
+            .complete(&environment(&[("HOME", "/h")]), false)
+            .unwrap_err();
+        let messages: Vec<&str> = error.0.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(
+            messages[..2],
+            ["--poll-interval is 10ms", "--max-in-flight is 0"]
+        );
+        assert!(
+            messages[2].starts_with("--manifests: cannot read `/does/not/exist`"),
+            "{messages:?}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_and_an_empty_file_is_none() {
+        let error = Flags::from_text("pollIntervall: 5s\n", Path::new("")).unwrap_err();
+        assert!(error.contains("pollIntervall"), "{error}");
+        assert!(
+            Flags::from_text("# nothing yet\n", Path::new(""))
+                .unwrap()
+                .manifests
+                .is_none()
+        );
+        let error = Flags::from_text("pollInterval: soon\n", Path::new("")).unwrap_err();
+        assert!(error.contains("30s, 10m or 1h30m"), "{error}");
+    }
+
+    #[test]
+    fn once_does_not_listen_unless_it_is_told_to() {
+        let listen = |listen: Option<&str>, once| {
+            let listen = listen.map(|text| text.parse().unwrap());
+            let flags = Flags { listen, ..flags() };
+            flags
+                .complete(&environment(&[("HOME", "/h")]), once)
+                .unwrap()
+                .listen
+        };
+        assert_eq!(listen(None, true), None);
+        assert_eq!(listen(None, false), LISTEN.parse().ok());
+        assert_eq!(
+            listen(Some("127.0.0.1:0"), true),
+            "127.0.0.1:0".parse().ok()
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! The clouds as the daemon sees them, and the connections that it holds.
+//!
+//! Looking and writing are two traits: what is given only [`Look`] cannot change anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::engine::scope::{Fingerprint, Scope, Source};
+use crate::kinds::call::{Call, CallError, List, Reply};
+
+/// A cloud that can be looked at.
+pub trait Look: Send + Sync {
+    /// What the credentials lead to.
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>>;
+    /// A whole collection, or why not.
+    fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>>;
+}
+
+/// A cloud that can be written to.
+pub trait Remote: Look {
+    /// Sends one request, once.
+    fn send<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, CallError>>;
+}
+
+/// Makes connections.
+pub trait Dial: Send + Sync {
+    /// Reads the credentials and gets ready to use them.
+    fn dial<'a>(
+        &'a self,
+        scope: &'a Scope,
+        source: &'a Source,
+    ) -> BoxFuture<'a, Result<Arc<dyn Remote>, Refused>>;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// What happened, with a hint when there is one.
+    pub message: String,
+    /// Whether trying again is of no use until somebody changes something.
+    pub lasting: bool,
+}
+
+impl Refused {
+    /// A refusal with its hint in the same words.
+    #[must_use]
+    pub fn new(message: &str, hint: Option<&str>, lasting: bool) -> Self {
+        let message = hint.map_or_else(|| message.to_owned(), |hint| format!("{message} ({hint})"));
+        Self { message, lasting }
+    }
+
+    fn of_call(error: &CallError) -> Self {
+        match error {
+            CallError::NotSent { message, hint } => Self::new(message, hint.as_deref(), false),
+            CallError::Rejected { status, .. } => Self::new(
+                &error.to_string(),
+                None,
+                matches!(status, 400 | 401 | 403 | 404),
+            ),
+            CallError::Unknown { .. } => Self::new(&error.to_string(), None, false),
+        }
+    }
+}
+
+/// The connections of one daemon, by scope.
+#[derive(Clone)]
+pub struct Connections {
+    dialer: Arc<dyn Dial>,
+    open: Arc<Mutex<BTreeMap<Scope, Connection>>>,
+}
+
+#[derive(Clone)]
+struct Connection {
+    remote: Arc<dyn Remote>,
+    source: Source,
+}
+
+impl Connections {
+    /// No connection yet.
+    #[must_use]
+    pub fn new(dialer: Arc<dyn Dial>) -> Self {
+        Self {
+            dialer,
+            open: Arc::default(),
+        }
+    }
+
+    /// Connects to a scope, and replaces the connection that it had when that worked.
+    ///
+    /// # Errors
+    /// No such cloud, or Keystone did not accept the credentials.
+    pub async fn connect(&self, scope: &Scope, source: &Source) -> Result<Fingerprint, Refused> {
+        let remote = self.dialer.dial(scope, source).await?;
+        let fingerprint = remote
+            .fingerprint()
+            .await
+            .map_err(|error| Refused::of_call(&error))?;
+        let connection = Connection {
+            remote,
+            source: source.clone(),
+        };
+        self.lock().insert(scope.clone(), connection);
+        Ok(fingerprint)
+    }
+
+    /// The connection of a scope, for looking.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn look(&self, scope: &Scope) -> Result<Arc<dyn Look>, CallError> {
+        self.remote(scope).map(|remote| remote as Arc<dyn Look>)
+    }
+
+    /// The connection of a scope, for writing.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn remote(&self, scope: &Scope) -> Result<Arc<dyn Remote>, CallError> {
+        let open = self
+            .lock()
+            .get(scope)
+            .map(|connection| Arc::clone(&connection.remote));
+        open.ok_or_else(|| CallError::NotSent {
+            message: format!("there is no connection to cloud {scope}"),
+            hint: None,
+        })
+    }
+
+    /// Every scope that is connected, with its source.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(Scope, Source)> {
+        let open = self.lock();
+        open.iter()
+            .map(|(scope, it)| (scope.clone(), it.source.clone()))
+            .collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Scope, Connection>> {
+        // A map is never left half changed.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,281 @@
+//! The HTTP endpoint: metrics, probes, status. It reads pictures and changes nothing.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::Picture;
+use super::clock::{Clock, Heartbeat};
+use super::metrics::Metrics;
+use super::telemetry;
+
+/// A loop that has not turned for this long hangs.
+const ALIVE_WITHIN: Duration = Duration::from_secs(30);
+/// A request's head must be complete after this long,
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// and the whole exchange after this long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Connections at a time; others wait.
+const CONNECTIONS: usize = 64;
+
+/// What is shown.
+#[derive(Clone)]
+pub struct Shown {
+    /// The daemon's pictures.
+    pub pictures: watch::Receiver<Picture>,
+    /// Whether its loop turns.
+    pub heartbeat: Heartbeat,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The endpoint's address cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct CannotListen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+impl CannotListen {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another process listens there: stop it, or choose another --listen (port 0 takes a free one)"
+            }
+            io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
+            _ => "choose an address of this machine with --listen, or --listen none",
+        }
+    }
+}
+
+/// Takes the address, so that it is known before anything else begins; port 0 takes a free one.
+///
+/// # Errors
+/// The address is in use, or not of this machine.
+pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CannotListen> {
+    let failed = |source| CannotListen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Answers until it is told to stop.
+pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
+    let router = router(shown);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Mostly too many open files: it passes, but not at once.
+                    tracing::warn!(%error, "connection not accepted");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let router = router.clone();
+        telemetry::spawn("http", async move {
+            answer(stream, router).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router) {
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            // The body is not looked at: nothing here takes one.
+            let request = request.map(|_| axum::body::Body::empty());
+            let Ok(mut response) = router.oneshot(request).await;
+            response.headers_mut().insert(
+                header::CONNECTION,
+                header::HeaderValue::from_static("close"),
+            );
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    // A client that goes away, or is too slow, is its own affair.
+    let _: Result<_, _> = timeout(ANSWER_WITHIN, connection).await;
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/status", get(status))
+        .with_state(shown)
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let snapshot = Arc::clone(&shown.pictures.borrow().snapshot);
+    match shown.metrics.render(&snapshot, Clock::machine().now()) {
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn live(State(shown): State<Shown>) -> Response {
+    let age = shown.heartbeat.age();
+    if age < ALIVE_WITHIN {
+        return "ok\n".into_response();
+    }
+    let words = format!("the loop has not turned for {} s\n", age.as_secs());
+    (StatusCode::SERVICE_UNAVAILABLE, words).into_response()
+}
+
+async fn ready(State(shown): State<Shown>) -> Response {
+    let picture = shown.pictures.borrow().clone();
+    if picture.loaded && picture.snapshot.looked {
+        return "ok\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not everything was looked at yet\n",
+    )
+        .into_response()
+}
+
+async fn status(State(shown): State<Shown>) -> Response {
+    let snapshot = Arc::clone(&shown.pictures.borrow().snapshot);
+    axum::Json(&*snapshot).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn endpoint(picture: Picture) -> (SocketAddr, watch::Sender<Picture>, CancellationToken) {
+        let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (sender, pictures) = watch::channel(picture);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let shown = Shown {
+            pictures,
+            heartbeat: Heartbeat::new(),
+            metrics,
+        };
+        let stop = CancellationToken::new();
+        telemetry::spawn("test", serve(listener, shown, stop.clone()));
+        (address, sender, stop)
+    }
+
+    async fn ask(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_after_the_first_complete_look() {
+        let (address, sender, _stop) = endpoint(Picture::default()).await;
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        let snapshot = Arc::new(crate::engine::snapshot::Snapshot {
+            looked: true,
+            ..Default::default()
+        });
+        sender.send_replace(Picture {
+            snapshot,
+            loaded: true,
+            ..Picture::default()
+        });
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn metrics_are_text_and_status_is_json() {
+        let (address, _sender, _stop) = endpoint(Picture::default()).await;
+        let answer = get(address, "/metrics").await;
+        assert!(
+            answer.contains("content-type: text/plain; version=0.0.4"),
+            "{answer}"
+        );
+        assert!(answer.contains("stackward_build_info{version="), "{answer}");
+        assert!(
+            answer.contains("\nprocess_resident_memory_bytes "),
+            "{answer}"
+        );
+        let answer = get(address, "/status").await;
+        assert!(
+            answer.ends_with(r#""atRest":false,"looked":false}"#),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_can_be_written_and_a_body_is_not_waited_for() {
+        let (address, _sender, _stop) = endpoint(Picture::default()).await;
+        let request = "POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+        assert!(ask(address, request).await.starts_with("HTTP/1.1 405"));
+        let long = format!(
+            "GET /livez HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+            "y".repeat(100_000)
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The server may hang up before all of it is sent.
+        let _: io::Result<()> = stream.write_all(long.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _: io::Result<usize> = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_busy_port_is_said_with_a_hint() {
+        let (_listener, address) = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let error = bind(address).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+        assert!(error.hint().contains("--listen"));
+    }
+}
