@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
+use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
@@ -320,6 +321,7 @@ impl<K: Kind> AnyKind for Of<K> {
                         complaint.hint,
                     ));
                 }
+                problems.extend(native_fields(manifest, value, K::NATIVE));
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base

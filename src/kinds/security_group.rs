@@ -188,7 +188,7 @@ impl Kind for SecurityGroup {
         Field::new("stateful", Change::Replace),
     ];
 
-    const NATIVE_FIELDS: &'static [&'static str] = &[
+    const NATIVE: &'static [&'static str] = &[
         "/rules/*/remoteGroupRef",
         "/rules/*/remoteSelf",
         "/rules/*/remoteAddressGroupID",
