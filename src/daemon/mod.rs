@@ -4,6 +4,7 @@
 //! is decided is decided in [`crate::engine`].
 
 pub mod clock;
+pub mod clouds;
 pub mod load;
 pub mod metrics;
 pub mod preview;
@@ -99,5 +100,3 @@ impl Daemon {
     }
 }
 
-#[cfg(test)]
-mod tests;

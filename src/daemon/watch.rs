@@ -40,6 +40,8 @@ pub async fn follow(
     stop: CancellationToken,
 ) {
     let mut watch = Watch::new(&directory);
+    // What the journal remembers may be gone from the manifests since the last run.
+    let mut confirm = true;
     loop {
         // Watched before it is read: what changes in between is noticed.
         watch.renew(&metrics);
@@ -55,7 +57,8 @@ pub async fn follow(
         let Loaded { desired, identity, removed, .. } = loaded;
         metrics.scanned(&desired, identity.is_some());
         let replaced = identity.is_some() && identity != watch.watched;
-        let pause = if removed || replaced { CONFIRM.min(interval) } else { interval };
+        let unsure = std::mem::take(&mut confirm) || removed || replaced;
+        let pause = if unsure { CONFIRM.min(interval) } else { interval };
         if inputs.send(Input::Desired(Box::new(desired))).await.is_err() {
             return;
         }
