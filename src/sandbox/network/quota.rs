@@ -1,0 +1,88 @@
+//! Quotas of Neutron.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::super::json::{Object, text};
+use super::super::request::Request;
+use super::super::response::{Answer, Refusal, Response};
+use super::super::world::{Account, World};
+use super::kind::Kind;
+use super::{no_route, policy};
+
+impl World {
+    pub(super) fn check_network_quota(&self, kind: Kind, project: &str) -> Result<(), Refusal> {
+        let name = kind.member();
+        let limit = self.options.quotas.network.get(name).copied().unwrap_or(-1);
+        if limit >= 0 && self.network_usage(project, name) >= limit {
+            return Err(Refusal::of(
+                409,
+                "OverQuota",
+                format!("Quota exceeded for resources: ['{name}']."),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn network_quotas(
+        &mut self,
+        request: &Request,
+        account: &Account,
+        path: &[&str],
+    ) -> Answer {
+        let (project, form) = match path {
+            [] => return Ok(Response::json(200, json!({"quotas": []}))),
+            ["tenant" | "project"] => {
+                let id = &account.project_id;
+                return Ok(Response::json(
+                    200,
+                    json!({"tenant": {"tenant_id": id, "project_id": id}}),
+                ));
+            }
+            [project] => (project, "limits"),
+            [project, "default"] => (project, "limits"),
+            [project, "details" | "details.json"] => (project, "details"),
+            _ => return Err(no_route()),
+        };
+        if *project != account.project_id && !account.admin {
+            return Err(policy("rule:get_quota"));
+        }
+        match request.method {
+            Method::GET => {}
+            Method::PUT if account.admin => {
+                let body = request.body_json().unwrap_or_default();
+                let wanted = body
+                    .get("quota")
+                    .and_then(Value::as_object)
+                    .cloned()
+                    .unwrap_or_default();
+                self.set_options(|options| {
+                    let limits = wanted
+                        .iter()
+                        .filter_map(|(k, v)| Some((k.clone(), v.as_i64()?)));
+                    options.quotas.network.extend(limits);
+                });
+            }
+            _ => return Err(policy("rule:update_quota")),
+        }
+        let mut quota = Object::new();
+        for (name, limit) in &self.options.quotas.network {
+            let shown = if form == "details" {
+                json!({"limit": limit, "used": self.network_usage(project, name), "reserved": 0})
+            } else {
+                json!(limit)
+            };
+            quota.insert(name.clone(), shown);
+        }
+        Ok(Response::json(200, json!({ "quota": quota })))
+    }
+
+    fn network_usage(&self, project: &str, name: &str) -> i64 {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.member() == name);
+        kind.map_or(0, |kind| {
+            self.table(kind)
+                .filter(|r| text(r, "project_id") == Some(project))
+                .count() as i64
+        })
+    }
+}
