@@ -47,7 +47,12 @@ pub struct Flags {
     #[arg(long, value_name = "UUID", env = "STACKWARD_OWNER")]
     pub owner: Option<Uuid>,
     /// Address of metrics, probes and status, or `none` [default: 127.0.0.1:9797; none with --once]
-    #[arg(long, value_name = "ADDR", env = "STACKWARD_LISTEN", help_heading = "Daemon")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STACKWARD_LISTEN",
+        help_heading = "Daemon"
+    )]
     pub listen: Option<Listen>,
     /// How often the cloud is looked at when nothing moves [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Daemon")]
@@ -77,7 +82,12 @@ pub struct Flags {
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug, or a filter such as `info,stackward::cloud=debug`
-    #[arg(long, value_name = "FILTER", env = "STACKWARD_LOG", help_heading = "Log")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "STACKWARD_LOG",
+        help_heading = "Log"
+    )]
     pub log_level: Option<String>,
     /// With --once: give up after this long [default: 30m]
     #[arg(long, value_name = "TIME")]
@@ -181,9 +191,9 @@ impl FromStr for Listen {
             return Ok(Self::None);
         }
         let address = text.parse();
-        address
-            .map(Self::At)
-            .map_err(|_| "expected ADDRESS:PORT such as 127.0.0.1:9797 or [::1]:0, or none".to_owned())
+        address.map(Self::At).map_err(|_| {
+            "expected ADDRESS:PORT such as 127.0.0.1:9797 or [::1]:0, or none".to_owned()
+        })
     }
 }
 
@@ -224,7 +234,10 @@ pub struct BadConfig {
 
 impl BadConfig {
     fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 }
 
@@ -250,7 +263,10 @@ impl Flags {
     pub fn from_file(path: &Path) -> Result<Self, BadConfig> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            BadConfig::new(format!("cannot read {shown}: {error}"), "correct --config, or leave it out")
+            BadConfig::new(
+                format!("cannot read {shown}: {error}"),
+                "correct --config, or leave it out",
+            )
         })?;
         let base = path.parent().unwrap_or(Path::new(""));
         Self::from_text(&text, base).map_err(|error| {
@@ -260,7 +276,10 @@ impl Flags {
     }
 
     fn from_text(text: &str, base: &Path) -> Result<Self, String> {
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
             return Ok(Self::default());
         }
         let mut flags: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
@@ -314,30 +333,66 @@ impl Flags {
             (None, CloudChoice::Sandbox) => State::Memory,
             (None, _) => State::Directory(default_state(variable).unwrap_or_else(|| {
                 let hint = "give --state-dir, or set HOME";
-                wrong.push(BadConfig::new("there is no place for the state directory", hint));
+                wrong.push(BadConfig::new(
+                    "there is no place for the state directory",
+                    hint,
+                ));
                 PathBuf::new()
             })),
         };
         let mut engine = Settings::new(Owner(Uuid::nil()));
         let spans = [
-            ("--poll-interval", self.poll_interval, Duration::from_secs(1), &mut engine.poll_interval),
-            ("--prune-grace", self.prune_grace, Duration::ZERO, &mut engine.prune_grace),
-            ("--prune-data-grace", self.prune_data_grace, Duration::ZERO, &mut engine.prune_data_grace),
-            ("--uncertain-window", self.uncertain_window, Duration::ZERO, &mut engine.uncertain_window),
-            ("--gone-after", self.gone_after, Duration::ZERO, &mut engine.gone_after),
+            (
+                "--poll-interval",
+                self.poll_interval,
+                Duration::from_secs(1),
+                &mut engine.poll_interval,
+            ),
+            (
+                "--prune-grace",
+                self.prune_grace,
+                Duration::ZERO,
+                &mut engine.prune_grace,
+            ),
+            (
+                "--prune-data-grace",
+                self.prune_data_grace,
+                Duration::ZERO,
+                &mut engine.prune_data_grace,
+            ),
+            (
+                "--uncertain-window",
+                self.uncertain_window,
+                Duration::ZERO,
+                &mut engine.uncertain_window,
+            ),
+            (
+                "--gone-after",
+                self.gone_after,
+                Duration::ZERO,
+                &mut engine.gone_after,
+            ),
         ];
         for (flag, given, least, setting) in spans {
             *setting = checked(flag, given, least, *setting, &mut wrong);
         }
         let second = Duration::from_secs(1);
-        let rescan_interval =
-            checked("--rescan-interval", self.rescan_interval, second, RESCAN, &mut wrong);
+        let rescan_interval = checked(
+            "--rescan-interval",
+            self.rescan_interval,
+            second,
+            RESCAN,
+            &mut wrong,
+        );
         let timeout = checked("--timeout", self.timeout, second, TIMEOUT, &mut wrong);
         engine.prune_allow_empty = self.prune_allow_empty.unwrap_or(engine.prune_allow_empty);
         engine.max_in_flight = self.max_in_flight.unwrap_or(engine.max_in_flight);
         if !(1..=1000).contains(&engine.max_in_flight) {
             let message = format!("--max-in-flight is {}", engine.max_in_flight);
-            wrong.push(BadConfig::new(message, "from 1 to 1000 requests may be in flight"));
+            wrong.push(BadConfig::new(
+                message,
+                "from 1 to 1000 requests may be in flight",
+            ));
         }
         let manifests = self.manifests.unwrap_or_default();
         if let Err(problem) = check_directory("--manifests", &manifests) {
@@ -363,7 +418,11 @@ impl Flags {
             log_level: self.log_level,
             engine,
         };
-        if wrong.is_empty() { Ok(config) } else { Err(BadConfigs(wrong)) }
+        if wrong.is_empty() {
+            Ok(config)
+        } else {
+            Err(BadConfigs(wrong))
+        }
     }
 }
 
@@ -379,7 +438,10 @@ fn checked(
     let value = given.map_or(default, |span| span.0);
     if !(least..=most).contains(&value) {
         let hint = format!("it may be from {} to 8760h", duration_text(least));
-        wrong.push(BadConfig::new(format!("{flag} is {}", duration_text(value)), hint));
+        wrong.push(BadConfig::new(
+            format!("{flag} is {}", duration_text(value)),
+            hint,
+        ));
     }
     value
 }
@@ -398,7 +460,10 @@ fn check_directory(flag: &str, directory: &Path) -> Result<(), BadConfig> {
         )),
         Err(error) => {
             let hint = format!("make it, or correct {flag}");
-            Err(BadConfig::new(format!("{flag}: cannot read `{shown}`: {error}"), hint))
+            Err(BadConfig::new(
+                format!("{flag}: cannot read `{shown}`: {error}"),
+                hint,
+            ))
         }
     }
 }
@@ -409,7 +474,9 @@ fn default_state(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     if let Some(given) = set("STATE_DIRECTORY") {
         return given.split(':').next().map(PathBuf::from);
     }
-    let base = set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = set("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let base = base.or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")));
     base.map(|base| base.join("stackward"))
 }
@@ -419,27 +486,48 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        move |name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
     }
 
     fn flags() -> Flags {
-        Flags { manifests: Some(PathBuf::from("/")), ..Flags::default() }
+        Flags {
+            manifests: Some(PathBuf::from("/")),
+            ..Flags::default()
+        }
     }
 
     #[test]
     fn the_state_directory_is_where_the_system_wants_it() {
         let state = |pairs, cloud: Option<&str>| {
-            let flags = Flags { cloud: cloud.map(str::to_owned), ..flags() };
+            let flags = Flags {
+                cloud: cloud.map(str::to_owned),
+                ..flags()
+            };
             flags.complete(&environment(pairs), false).unwrap().state
         };
         let directory = |path| State::Directory(PathBuf::from(path));
-        let all: &[_] = &[("STATE_DIRECTORY", "/var/lib/s:/x"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        let all: &[_] = &[
+            ("STATE_DIRECTORY", "/var/lib/s:/x"),
+            ("XDG_STATE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
         assert_eq!(state(all, None), directory("/var/lib/s"));
         assert_eq!(state(&all[1..], None), directory("/x/stackward"));
-        assert_eq!(state(&all[2..], None), directory("/h/.local/state/stackward"));
+        assert_eq!(
+            state(&all[2..], None),
+            directory("/h/.local/state/stackward")
+        );
         assert_eq!(state(&all[2..], Some(SANDBOX)), State::Memory);
         let error = flags().complete(&environment(&[]), false).unwrap_err();
-        assert_eq!(error.to_string(), "there is no place for the state directory");
+        assert_eq!(
+            error.to_string(),
+            "there is no place for the state directory"
+        );
     }
 
     #[test]
@@ -447,8 +535,14 @@ mod tests {
         let text = "manifests: here\npollInterval: 5s\nrescanInterval: 1m\nlisten: none\nallowFilesFrom: [/etc]\n";
         let file = Flags::from_text(text, Path::new("/")).unwrap();
         assert_eq!(file.manifests.as_deref(), Some(Path::new("/here")));
-        let given = Flags { poll_interval: Some(Span(Duration::from_secs(7))), ..flags() };
-        let config = given.or(file).complete(&environment(&[("HOME", "/h")]), false).unwrap();
+        let given = Flags {
+            poll_interval: Some(Span(Duration::from_secs(7))),
+            ..flags()
+        };
+        let config = given
+            .or(file)
+            .complete(&environment(&[("HOME", "/h")]), false)
+            .unwrap();
         assert_eq!(config.engine.poll_interval, Duration::from_secs(7));
         assert_eq!(config.rescan_interval, Duration::from_secs(60));
         assert_eq!(config.engine.gone_after, Duration::from_secs(30));
@@ -464,17 +558,30 @@ mod tests {
             max_in_flight: Some(0),
             ..Flags::default()
         };
-        let error = flags.complete(&environment(&[("HOME", "/h")]), false).unwrap_err();
+        let error = flags
+            .complete(&environment(&[("HOME", "/h")]), false)
+            .unwrap_err();
         let messages: Vec<&str> = error.0.iter().map(|it| it.message.as_str()).collect();
-        assert_eq!(messages[..2], ["--poll-interval is 10ms", "--max-in-flight is 0"]);
-        assert!(messages[2].starts_with("--manifests: cannot read `/does/not/exist`"), "{messages:?}");
+        assert_eq!(
+            messages[..2],
+            ["--poll-interval is 10ms", "--max-in-flight is 0"]
+        );
+        assert!(
+            messages[2].starts_with("--manifests: cannot read `/does/not/exist`"),
+            "{messages:?}"
+        );
     }
 
     #[test]
     fn an_unknown_setting_is_an_error_and_an_empty_file_is_none() {
         let error = Flags::from_text("pollIntervall: 5s\n", Path::new("")).unwrap_err();
         assert!(error.contains("pollIntervall"), "{error}");
-        assert!(Flags::from_text("# nothing yet\n", Path::new("")).unwrap().manifests.is_none());
+        assert!(
+            Flags::from_text("# nothing yet\n", Path::new(""))
+                .unwrap()
+                .manifests
+                .is_none()
+        );
         let error = Flags::from_text("pollInterval: soon\n", Path::new("")).unwrap_err();
         assert!(error.contains("30s, 10m or 1h30m"), "{error}");
     }
@@ -484,10 +591,16 @@ mod tests {
         let listen = |listen: Option<&str>, once| {
             let listen = listen.map(|text| text.parse().unwrap());
             let flags = Flags { listen, ..flags() };
-            flags.complete(&environment(&[("HOME", "/h")]), once).unwrap().listen
+            flags
+                .complete(&environment(&[("HOME", "/h")]), once)
+                .unwrap()
+                .listen
         };
         assert_eq!(listen(None, true), None);
         assert_eq!(listen(None, false), LISTEN.parse().ok());
-        assert_eq!(listen(Some("127.0.0.1:0"), true), "127.0.0.1:0".parse().ok());
+        assert_eq!(
+            listen(Some("127.0.0.1:0"), true),
+            "127.0.0.1:0".parse().ok()
+        );
     }
 }

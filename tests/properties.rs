@@ -15,7 +15,7 @@ use stackward::kinds::KINDS;
 use stackward::kinds::call::CallError;
 use stackward::kinds::erased::unclassified;
 use stackward::manifest::Key;
-use stackward::sandbox::fault::{Effect, Rule};
+use stackward::sandbox::{Effect, Rule};
 
 const MINUTES: Duration = Duration::from_secs(60);
 

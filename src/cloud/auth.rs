@@ -509,6 +509,7 @@ fn refused(profile: &Profile, base: &Url, answer: &Answer) -> Refusal {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

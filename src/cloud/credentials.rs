@@ -5,7 +5,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::profile::{ConfigError, Fields};
+use super::profile::ConfigError;
+use super::resolve::Fields;
 
 /// The way of authentication.
 #[derive(Debug, Clone)]

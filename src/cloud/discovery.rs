@@ -441,6 +441,7 @@ const fn oldest(service: Service) -> (u16, u16) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -294,6 +294,7 @@ fn reason_phrase(status: u16) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -5,7 +5,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `environment`, `settings`, `profile`, `credentials` | from files and variables to one cloud's settings |
+//! | `environment`, `settings`, `profile`, `resolve`, `credentials` | from files and variables to one cloud's settings |
 //! | `transport`, `tls` | one HTTP exchange, over the network or inside the process |
 //! | `wire` | common headers, repeats of reads, observation |
 //! | `auth`, `token`, `catalog`, `discovery` | from settings to an address and a token |
@@ -23,6 +23,7 @@ mod fault;
 mod hashing;
 mod page;
 pub mod profile;
+mod resolve;
 pub mod settings;
 mod tls;
 mod token;

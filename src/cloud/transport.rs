@@ -30,6 +30,22 @@ pub type InProcess = BoxCloneSyncService<
     BoxError,
 >;
 
+/// A router as a server inside the process.
+#[must_use]
+pub fn in_process(router: axum::Router) -> InProcess {
+    BoxCloneSyncService::new(tower::service_fn(
+        move |request: http::Request<axum::body::Body>| {
+            let router = router.clone();
+            async move {
+                router
+                    .oneshot(request)
+                    .await
+                    .map_err(|never| match never {})
+            }
+        },
+    ))
+}
+
 /// The way that requests take.
 #[derive(Clone)]
 pub enum Transport {
@@ -141,7 +157,7 @@ impl Transport {
         let exchange = async {
             match self {
                 Self::Http(client) => over_network(client, request).await,
-                Self::InProcess(service) => in_process(service.clone(), request).await,
+                Self::InProcess(service) => within_process(service.clone(), request).await,
             }
         };
         match timeout {
@@ -200,7 +216,7 @@ async fn over_network(client: &reqwest::Client, request: Request) -> Result<Answ
     })
 }
 
-async fn in_process(service: InProcess, request: Request) -> Result<Answer, Failure> {
+async fn within_process(service: InProcess, request: Request) -> Result<Answer, Failure> {
     let Request {
         method,
         url,
@@ -307,7 +323,9 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut next = error.source();
     while let Some(error) = next {
         let text = error.to_string();
-        if reasons.last().is_none_or(|last| !last.contains(&text)) {
+        // "client error (Connect)" and the like say nothing to a person.
+        let layer = text.starts_with("client error (");
+        if !layer && reasons.last().is_none_or(|last| !last.contains(&text)) {
             reasons.push(text);
         }
         next = error.source();
@@ -317,7 +335,6 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
     }
     match reasons.len() {
         0 => "the request failed".to_owned(),
-        // The outermost ones are "client error (Connect)" and the like.
         len => reasons[len.saturating_sub(2)..].join(": "),
     }
 }

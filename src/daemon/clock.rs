@@ -1,6 +1,9 @@
 //! Time at the shell: what the engine is told, and whether the loop still turns.
 
-#![expect(clippy::disallowed_methods, reason = "here the clock is read, for everybody else")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "here the clock is read, for everybody else"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,22 +29,31 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub const fn machine() -> Self {
-        Self { source: Source::Machine, last: Timestamp::UNIX_EPOCH }
+        Self {
+            source: Source::Machine,
+            last: Timestamp::UNIX_EPOCH,
+        }
     }
 
     /// The runtime's clock, which tests can pause, beginning at `base`.
     #[must_use]
     pub fn runtime(base: Timestamp) -> Self {
-        Self { source: Source::Runtime { since: Instant::now(), base }, last: base }
+        Self {
+            source: Source::Runtime {
+                since: Instant::now(),
+                base,
+            },
+            last: base,
+        }
     }
 
     /// The time.
     pub fn now(&mut self) -> Timestamp {
         let now = match &self.source {
             Source::Machine => Timestamp::now(),
-            Source::Runtime { since, base } => {
-                base.saturating_add(since.elapsed()).unwrap_or(Timestamp::MAX)
-            }
+            Source::Runtime { since, base } => base
+                .saturating_add(since.elapsed())
+                .unwrap_or(Timestamp::MAX),
         };
         self.last = self.last.max(now);
         self.last
@@ -67,7 +79,10 @@ impl Heartbeat {
     /// It turns now.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now(), millis: Arc::default() }
+        Self {
+            start: Instant::now(),
+            millis: Arc::default(),
+        }
     }
 
     /// It turned.
@@ -103,7 +118,10 @@ mod tests {
         let soon = base.saturating_add(Duration::from_secs(5)).unwrap();
         assert_eq!(clock.instant(soon), Instant::now() + Duration::from_secs(5));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(clock.now(), base.saturating_add(Duration::from_secs(2)).unwrap());
+        assert_eq!(
+            clock.now(),
+            base.saturating_add(Duration::from_secs(2)).unwrap()
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use crate::engine::desired::{Desired, Draft, FileAnswer, FileNeed};
 use crate::engine::scope::Scope;
 use crate::files::{self, Assets, Identity, Limits, RootError};
-use crate::kinds::need::Reading;
 use crate::kinds;
+use crate::kinds::need::Reading;
 use crate::manifest::problem::{Code, Problem};
 use crate::manifest::{Manifest, Shape, parse};
 
@@ -55,8 +55,18 @@ impl Loader {
     /// name no cloud belong to `scope`.
     #[must_use]
     pub fn new(directory: PathBuf, allowed: Vec<PathBuf>, scope: Scope) -> Self {
-        let kinds = kinds::KINDS.iter().map(|kind| (kind.name(), kind.shape())).collect();
-        Self { directory, allowed, scope, kinds, parsed: HashMap::new(), previous: None }
+        let kinds = kinds::KINDS
+            .iter()
+            .map(|kind| (kind.name(), kind.shape()))
+            .collect();
+        Self {
+            directory,
+            allowed,
+            scope,
+            kinds,
+            parsed: HashMap::new(),
+            previous: None,
+        }
     }
 
     /// Reads everything.
@@ -81,7 +91,11 @@ impl Loader {
                 _ => {
                     let kinds = parse::Kinds(&self.kinds);
                     let (manifests, problems) = parse::parse(&file.path, &file.text, kinds);
-                    Parsed { digest, manifests, problems }
+                    Parsed {
+                        digest,
+                        manifests,
+                        problems,
+                    }
                 }
             };
             manifests.extend(parsed.manifests.iter().cloned());
@@ -99,16 +113,31 @@ impl Loader {
         let desired = draft.finish(answers, self.previous.as_ref(), &self.scope);
         texts.retain(|path, _| desired.problems.iter().any(|it| is_about(it, path)));
         let removed = self.removed(&desired);
-        Loaded { desired, identity: Some(scan.identity), root: Some(scan.root), removed, texts }
+        Loaded {
+            desired,
+            identity: Some(scan.identity),
+            root: Some(scan.root),
+            removed,
+            texts,
+        }
     }
 
     fn unreadable(&self, error: &RootError) -> Loaded {
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));
-        let problem = Problem::error(Code::Unreadable, format!("{error}{}", source.unwrap_or_default()))
-            .hint("what was declared in it stays in force until it can be read again");
+        let problem = Problem::error(
+            Code::Unreadable,
+            format!("{error}{}", source.unwrap_or_default()),
+        )
+        .hint("what was declared in it stays in force until it can be read again");
         let draft = Draft::new(Vec::new(), vec![problem]);
         let desired = draft.finish(Vec::new(), self.previous.as_ref(), &self.scope);
-        Loaded { desired, identity: None, root: None, removed: false, texts: HashMap::new() }
+        Loaded {
+            desired,
+            identity: None,
+            root: None,
+            removed: false,
+            texts: HashMap::new(),
+        }
     }
 
     fn answers(&self, needs: &[FileNeed]) -> Vec<Result<FileAnswer, Problem>> {
@@ -149,5 +178,8 @@ fn answer(assets: &Assets, need: &FileNeed) -> Result<FileAnswer, Problem> {
 }
 
 fn is_about(problem: &Problem, path: &Arc<str>) -> bool {
-    problem.origin.as_ref().is_some_and(|origin| origin.file == *path)
+    problem
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.file == *path)
 }

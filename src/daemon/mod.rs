@@ -89,7 +89,13 @@ impl Daemon {
         let stop = CancellationToken::new();
         let turn = turn::Turn::new(parts, pictures, inbox, heartbeat.clone(), stop.clone());
         let task = telemetry::spawn("engine", turn.run());
-        Self { pictures: seen, heartbeat, inputs, stop, task }
+        Self {
+            pictures: seen,
+            heartbeat,
+            inputs,
+            stop,
+            task,
+        }
     }
 
     /// Stops it and waits until everything in flight has ended and is journaled, at most 30 s.

@@ -38,7 +38,10 @@ pub async fn look(
     loop {
         if let Some(event) = event.take() {
             failures.extend(failure(&event));
-            if let Event::Connected { scope, result: Ok(_) } = &event
+            if let Event::Connected {
+                scope,
+                result: Ok(_),
+            } = &event
                 && let Ok(remote) = connections.look(scope)
             {
                 open.insert(scope.clone(), remote);
@@ -72,7 +75,10 @@ fn begin(
             let connections = connections.clone();
             looks.spawn(async move {
                 let result = connections.connect(&scope, &source).await;
-                Event::Connected { scope, result: result.map_err(|error| error.message) }
+                Event::Connected {
+                    scope,
+                    result: result.map_err(|error| error.message),
+                }
             });
         }
         Effect::List { scope, kind, list } => {
@@ -86,7 +92,12 @@ fn begin(
                         hint: None,
                     }),
                 };
-                Event::Listed { scope, kind, started_at, result }
+                Event::Listed {
+                    scope,
+                    kind,
+                    started_at,
+                    result,
+                }
             });
         }
         // Nothing is sent and nothing is written down; what is due later is of no interest.
@@ -96,10 +107,16 @@ fn begin(
 
 fn failure(event: &Event) -> Option<String> {
     match event {
-        Event::Connected { scope, result: Err(error) } => Some(format!("cloud {scope}: {error}")),
-        Event::Listed { scope, kind, result: Err(error), .. } => {
-            Some(format!("cloud {scope}: {kind} cannot be listed: {error}"))
-        }
+        Event::Connected {
+            scope,
+            result: Err(error),
+        } => Some(format!("cloud {scope}: {error}")),
+        Event::Listed {
+            scope,
+            kind,
+            result: Err(error),
+            ..
+        } => Some(format!("cloud {scope}: {kind} cannot be listed: {error}")),
         _ => None,
     }
 }

@@ -30,7 +30,10 @@ impl Process {
         registry.register(Box::new(cpu.clone()))?;
         Ok(Self {
             cpu,
-            start: gauge("process_start_time_seconds", "Start of the process since the epoch.")?,
+            start: gauge(
+                "process_start_time_seconds",
+                "Start of the process since the epoch.",
+            )?,
             resident: gauge("process_resident_memory_bytes", "Memory that is held.")?,
             virtual_memory: gauge("process_virtual_memory_bytes", "Memory that is mapped.")?,
             open_fds: gauge("process_open_fds", "Open file descriptors.")?,
@@ -42,7 +45,8 @@ impl Process {
     /// Reads the values of now. What cannot be read keeps its value.
     pub(super) fn refresh(&self) {
         if let Some(stat) = Stat::read() {
-            self.cpu.inc_by((stat.cpu_seconds - self.cpu.get()).max(0.0));
+            self.cpu
+                .inc_by((stat.cpu_seconds - self.cpu.get()).max(0.0));
             self.start.set(stat.start_seconds);
             self.resident.set(stat.resident_bytes);
             self.virtual_memory.set(stat.virtual_bytes);
@@ -69,7 +73,11 @@ struct Stat {
 impl Stat {
     fn read() -> Option<Self> {
         let boot = fs::read_to_string("/proc/stat").ok()?;
-        let boot = boot.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+        let boot = boot
+            .lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .parse()
+            .ok()?;
         let status = fs::read_to_string("/proc/self/status").ok()?;
         Self::parse(&fs::read_to_string("/proc/self/stat").ok()?, &status, boot)
     }
@@ -79,7 +87,9 @@ impl Stat {
         let (_, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: f64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) / TICKS,
@@ -93,7 +103,9 @@ impl Stat {
 
 fn max_fds() -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -110,7 +122,10 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 4 0 6000 1048576 25 1";
         let stat = Stat::parse(stat, "Name:\ta\nVmRSS:\t     100 kB\n", 1000.0).unwrap();
         assert_eq!((stat.cpu_seconds, stat.threads), (2.0, 4.0));
-        assert_eq!((stat.start_seconds, stat.virtual_bytes), (1060.0, 1_048_576.0));
+        assert_eq!(
+            (stat.start_seconds, stat.virtual_bytes),
+            (1060.0, 1_048_576.0)
+        );
         assert_eq!(stat.resident_bytes, 102_400.0);
     }
 }

@@ -56,9 +56,11 @@ impl Refused {
     fn of_call(error: &CallError) -> Self {
         match error {
             CallError::NotSent { message, hint } => Self::new(message, hint.as_deref(), false),
-            CallError::Rejected { status, .. } => {
-                Self::new(&error.to_string(), None, matches!(status, 400 | 401 | 403 | 404))
-            }
+            CallError::Rejected { status, .. } => Self::new(
+                &error.to_string(),
+                None,
+                matches!(status, 400 | 401 | 403 | 404),
+            ),
             CallError::Unknown { .. } => Self::new(&error.to_string(), None, false),
         }
     }
@@ -81,7 +83,10 @@ impl Connections {
     /// No connection yet.
     #[must_use]
     pub fn new(dialer: Arc<dyn Dial>) -> Self {
-        Self { dialer, open: Arc::default() }
+        Self {
+            dialer,
+            open: Arc::default(),
+        }
     }
 
     /// Connects to a scope, and replaces the connection that it had when that worked.
@@ -90,8 +95,14 @@ impl Connections {
     /// No such cloud, or Keystone did not accept the credentials.
     pub async fn connect(&self, scope: &Scope, source: &Source) -> Result<Fingerprint, Refused> {
         let remote = self.dialer.dial(scope, source).await?;
-        let fingerprint = remote.fingerprint().await.map_err(|error| Refused::of_call(&error))?;
-        let connection = Connection { remote, source: source.clone() };
+        let fingerprint = remote
+            .fingerprint()
+            .await
+            .map_err(|error| Refused::of_call(&error))?;
+        let connection = Connection {
+            remote,
+            source: source.clone(),
+        };
         self.lock().insert(scope.clone(), connection);
         Ok(fingerprint)
     }
@@ -109,7 +120,10 @@ impl Connections {
     /// # Errors
     /// There is none.
     pub fn remote(&self, scope: &Scope) -> Result<Arc<dyn Remote>, CallError> {
-        let open = self.lock().get(scope).map(|connection| Arc::clone(&connection.remote));
+        let open = self
+            .lock()
+            .get(scope)
+            .map(|connection| Arc::clone(&connection.remote));
         open.ok_or_else(|| CallError::NotSent {
             message: format!("there is no connection to cloud {scope}"),
             hint: None,
@@ -120,7 +134,9 @@ impl Connections {
     #[must_use]
     pub fn sources(&self) -> Vec<(Scope, Source)> {
         let open = self.lock();
-        open.iter().map(|(scope, it)| (scope.clone(), it.source.clone())).collect()
+        open.iter()
+            .map(|(scope, it)| (scope.clone(), it.source.clone()))
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Scope, Connection>> {

@@ -88,7 +88,9 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken)
     let router = router(shown);
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let stream = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
@@ -116,12 +118,18 @@ async fn answer(stream: TcpStream, router: Router) {
             // The body is not looked at: nothing here takes one.
             let request = request.map(|_| axum::body::Body::empty());
             let Ok(mut response) = router.oneshot(request).await;
-            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+            response.headers_mut().insert(
+                header::CONNECTION,
+                header::HeaderValue::from_static("close"),
+            );
             Ok::<_, Infallible>(response)
         }
     });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(HEAD_BYTES);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     // A client that goes away, or is too slow, is its own affair.
     let _: Result<_, _> = timeout(ANSWER_WITHIN, connection).await;
@@ -139,9 +147,14 @@ fn router(shown: Shown) -> Router {
 async fn metrics(State(shown): State<Shown>) -> Response {
     let snapshot = Arc::clone(&shown.pictures.borrow().snapshot);
     match shown.metrics.render(&snapshot, Clock::machine().now()) {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -160,7 +173,11 @@ async fn ready(State(shown): State<Shown>) -> Response {
     if picture.loaded && picture.snapshot.looked {
         return "ok\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "not everything was looked at yet\n").into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not everything was looked at yet\n",
+    )
+        .into_response()
 }
 
 async fn status(State(shown): State<Shown>) -> Response {
@@ -178,7 +195,11 @@ mod tests {
         let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (sender, pictures) = watch::channel(picture);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let shown = Shown { pictures, heartbeat: Heartbeat::new(), metrics };
+        let shown = Shown {
+            pictures,
+            heartbeat: Heartbeat::new(),
+            metrics,
+        };
         let stop = CancellationToken::new();
         telemetry::spawn("test", serve(listener, shown, stop.clone()));
         (address, sender, stop)
@@ -205,7 +226,11 @@ mod tests {
             looked: true,
             ..Default::default()
         });
-        sender.send_replace(Picture { snapshot, loaded: true, ..Picture::default() });
+        sender.send_replace(Picture {
+            snapshot,
+            loaded: true,
+            ..Picture::default()
+        });
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
     }
 
@@ -213,11 +238,20 @@ mod tests {
     async fn metrics_are_text_and_status_is_json() {
         let (address, _sender, _stop) = endpoint(Picture::default()).await;
         let answer = get(address, "/metrics").await;
-        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(
+            answer.contains("content-type: text/plain; version=0.0.4"),
+            "{answer}"
+        );
         assert!(answer.contains("stackward_build_info{version="), "{answer}");
-        assert!(answer.contains("\nprocess_resident_memory_bytes "), "{answer}");
+        assert!(
+            answer.contains("\nprocess_resident_memory_bytes "),
+            "{answer}"
+        );
         let answer = get(address, "/status").await;
-        assert!(answer.ends_with(r#""atRest":false,"looked":false}"#), "{answer}");
+        assert!(
+            answer.ends_with(r#""atRest":false,"looked":false}"#),
+            "{answer}"
+        );
     }
 
     #[tokio::test]
@@ -225,7 +259,10 @@ mod tests {
         let (address, _sender, _stop) = endpoint(Picture::default()).await;
         let request = "POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
         assert!(ask(address, request).await.starts_with("HTTP/1.1 405"));
-        let long = format!("GET /livez HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(100_000));
+        let long = format!(
+            "GET /livez HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+            "y".repeat(100_000)
+        );
         let mut stream = TcpStream::connect(address).await.unwrap();
         // The server may hang up before all of it is sent.
         let _: io::Result<()> = stream.write_all(long.as_bytes()).await;

@@ -126,6 +126,7 @@ impl Engine {
             let id = Some(found.id.clone());
             let before = self.journal.records.get(object.key());
             let made_here = found.marker.is_some()
+                || self.is_part_of_ours(&object.scope, found)
                 || before.is_some_and(|it| {
                     it.intent.is_some() || (it.made_here && it.id.as_ref() == Some(&found.id))
                 });
@@ -135,6 +136,18 @@ impl Engine {
                 record.made_here = made_here;
             });
         }
+    }
+
+    /// Is it a part of something that carries our marker?
+    fn is_part_of_ours(&self, scope: &Scope, found: &Found) -> bool {
+        found.part_of.as_ref().is_some_and(|(kind, id)| {
+            let whole = self
+                .inventory
+                .listing(scope, kind)
+                .and_then(|listing| listing.get(id));
+            let marker = whole.and_then(|whole| whole.marker);
+            marker.is_some_and(|marker| marker.owner == self.settings.owner.short())
+        })
     }
 
     /// Brings the record of an object up to date, and writes it if that changed it.

@@ -68,6 +68,18 @@ pub struct Scan {
     pub digest: [u8; 32],
 }
 
+impl Scan {
+    /// The text of a file, to show a problem with its source line.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let found = self
+            .files
+            .binary_search_by(|file| (*file.path).cmp(path))
+            .ok()?;
+        self.files.get(found).map(|file| file.text.as_str())
+    }
+}
+
 /// Reads every `*.yaml`, `*.yml` and `*.json` below a directory.
 ///
 /// Hidden files and directories are passed over, and with them what editors and `ConfigMap` mounts
@@ -121,19 +133,22 @@ impl Walk {
         for entry in Dir::read_from(directory)? {
             let entry = entry?;
             let name = entry.file_name();
+            if name.to_bytes().starts_with(b".") {
+                continue;
+            }
             match name.to_str() {
-                Ok(name) if name.starts_with('.') => {}
-                Ok(name) => {
+                // A place that is shown must not steer the terminal, nor look like another one.
+                Ok(name) if !name.contains(char::is_control) => {
                     entries.push(Entry {
                         name: name.to_owned(),
                         file_type: entry.file_type(),
                     });
                 }
-                Err(_) => {
-                    let shown = name.to_string_lossy().into_owned();
+                _ => {
+                    let shown = name.to_string_lossy().replace(char::is_control, "\u{fffd}");
                     if is_manifest(&shown) || entry.file_type() == FileType::Directory {
-                        let message = "the name is not UTF-8";
-                        self.fail(&shown, Code::NotUtf8, message.to_owned(), None);
+                        let message = "the name is not UTF-8, or has control characters";
+                        self.fail(&shown, Code::NotUtf8, message.to_owned(), Some("rename it"));
                     }
                 }
             }
@@ -152,6 +167,11 @@ impl Walk {
             } else {
                 format!("{parent}/{}", entry.name)
             };
+            // Only root may look into it, and no manifest gets there: the daemon must not be held up
+            // because its directory is a file system of its own.
+            if entry.name == "lost+found" {
+                continue;
+            }
             let manifest = is_manifest(&entry.name);
             match entry.file_type {
                 FileType::RegularFile if !manifest => {}
@@ -398,6 +418,7 @@ mod tests {
             ("#x.yaml#", ""),
             ("4913", ""),
             ("README.md", ""),
+            ("lost+found/x.yaml", ""),
             ("yaml", ""),
         ]);
         let scan = place.scan();
@@ -405,7 +426,8 @@ mod tests {
             paths(&scan),
             ["a.yml", "b.yaml", "sub.yaml/d.YAML", "sub/deep/c.json"]
         );
-        assert_eq!(scan.files[0].text, "a");
+        assert_eq!(scan.text("sub/deep/c.json"), Some("c"));
+        assert_eq!(scan.text("README.md"), None);
         assert!(scan.complete && scan.problems.is_empty());
     }
 
@@ -498,6 +520,29 @@ mod tests {
             ]
         );
         assert!(scan.complete);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_reported() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let place = Place::with(&[("a\u{1b}[2J.yaml", ""), ("b\n.txt", "")]);
+        fs::write(
+            place
+                .0
+                .path()
+                .join(std::ffi::OsStr::from_bytes(b"\xff.yaml")),
+            "",
+        )
+        .unwrap();
+        let scan = place.scan();
+        assert!(scan.files.is_empty() && !scan.complete);
+        let found = problems(&scan).join("\n");
+        assert_eq!(
+            found.matches("error[not-utf8]: the name is").count(),
+            2,
+            "{found}"
+        );
+        assert!(!found.contains('\u{1b}'));
     }
 
     #[test]

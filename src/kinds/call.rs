@@ -297,7 +297,8 @@ impl fmt::Debug for Reply {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// It certainly did not reach the service: name resolution, connection refused, TLS handshake,
-    /// no such service in the catalog, no usable credentials, a local file that cannot be read.
+    /// no such service in the catalog, no usable credentials, a local file that cannot be read; or an
+    /// upload that this side ended before its last byte (wrong digest, broken source).
     #[error("{message}")]
     NotSent {
         /// What happened, with the address.

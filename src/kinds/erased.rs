@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
+use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
@@ -33,6 +34,8 @@ pub struct Found {
     pub natural_key: Option<String>,
     /// See [`super::Identity::attached_to`].
     pub attached_to: Vec<String>,
+    /// See [`super::Identity::part_of`].
+    pub part_of: Option<(&'static str, String)>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -308,7 +311,7 @@ impl<K: Kind> AnyKind for Of<K> {
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
                 let mut spec: K::Spec =
-                    manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                    manifest::typed_all(manifest, base, value)?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
@@ -318,6 +321,7 @@ impl<K: Kind> AnyKind for Of<K> {
                         complaint.hint,
                     ));
                 }
+                problems.extend(native_fields(manifest, value, K::NATIVE));
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base
@@ -326,7 +330,8 @@ impl<K: Kind> AnyKind for Of<K> {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
                     let mut filter: K::Filter =
-                        manifest::typed(manifest, base, value).map_err(|problem| vec![problem])?;
+                        manifest::typed_all(manifest, base, value)?;
+                    problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));
                 }
@@ -363,6 +368,7 @@ impl<K: Kind> AnyKind for Of<K> {
             marker: identity.marker,
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
+            part_of: identity.part_of,
             health: K::health(&object),
             object: Arc::new(object),
         })

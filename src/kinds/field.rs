@@ -75,6 +75,8 @@ pub enum Compare {
     /// A list of elements, each of which is the same as another when these of its fields are; all
     /// that the manifest sets when empty.
     Elements(&'static [&'static str]),
+    /// A list whose elements must be there, as far as the manifest sets them; others stay.
+    Contains,
 }
 
 /// One row of a kind's FIELDS.
@@ -164,6 +166,7 @@ fn satisfies(compare: Compare, want: &Value, have: &Value) -> bool {
         Compare::Elements(_) => {
             missing(compare, want, have).is_empty() && surplus(compare, want, have).is_empty()
         }
+        Compare::Contains => missing(compare, want, have).is_empty(),
     }
 }
 
@@ -284,6 +287,19 @@ mod tests {
         let have = json!([{"volumeRef": "a", "device": "/dev/vdc"}, {"volumeRef": "c"}]);
         assert_eq!(missing(by, &want, &have), [json!({"volumeRef": "b"})]);
         assert_eq!(surplus(by, &want, &have), [json!({"volumeRef": "c"})]);
+    }
+
+    #[test]
+    fn what_must_be_contained_may_have_company() {
+        let rows = [row("addresses", Class::Action, Compare::Contains)];
+        let have =
+            json!({"addresses": [{"subnet": "v6", "ip": "::1"}, {"subnet": "v4", "ip": "1"}]});
+        assert_eq!(
+            diff(&rows, &json!({"addresses": [{"subnet": "v4"}]}), &have),
+            []
+        );
+        let other = json!({"addresses": [{"subnet": "v4", "ip": "2"}]});
+        assert_eq!(diff(&rows, &other, &have).len(), 1);
     }
 
     #[test]

@@ -6,10 +6,25 @@
 pub mod call;
 pub mod erased;
 pub mod field;
+pub mod floating_ip;
+pub mod flavor;
 pub mod health;
+pub mod image;
+pub mod keypair;
 pub mod marker;
 pub mod need;
+pub mod network;
+pub mod neutron;
+pub mod port;
+pub mod router;
+pub mod router_interface;
+pub mod security_group;
+pub mod server;
+pub mod subnet;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod volume;
+pub mod volume_type;
 
 use std::fmt::Display;
 
@@ -29,7 +44,21 @@ use marker::Marker;
 use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
-pub static KINDS: &[&dyn AnyKind] = &[&Of::<volume::Volume>::NEW];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<flavor::Flavor>::NEW,
+    &Of::<image::Image>::NEW,
+    &Of::<keypair::KeyPair>::NEW,
+    &Of::<network::Network>::NEW,
+    &Of::<subnet::Subnet>::NEW,
+    &Of::<security_group::SecurityGroup>::NEW,
+    &Of::<port::Port>::NEW,
+    &Of::<router::Router>::NEW,
+    &Of::<router_interface::RouterInterface>::NEW,
+    &Of::<volume_type::VolumeType>::NEW,
+    &Of::<volume::Volume>::NEW,
+    &Of::<server::Server>::NEW,
+    &Of::<floating_ip::FloatingIp>::NEW,
+];
 
 /// The kind of this name.
 #[must_use]
@@ -102,6 +131,9 @@ pub struct Identity {
     /// Ids of the resources that it is attached to (a port's and a volume's server), so that those
     /// can be seen together with it.
     pub attached_to: Vec<String>,
+    /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
+    /// one carries our marker, this is ours as well.
+    pub part_of: Option<(&'static str, String)>,
 }
 
 /// What a new resource is given at birth, beside its spec.
@@ -187,6 +219,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Pointers below the spec of the fields that only the native group has, `*` for any item:
+    /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
+    const NATIVE: &'static [&'static str] = &[];
+    /// The same for the filter.
+    const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
 

@@ -8,7 +8,7 @@ use super::fields::{Field, Fields, Report, native_only};
 use super::parse::Shape;
 use super::place::join;
 use super::policy::{CloudRef, Management, managed_options};
-use super::problem::Code;
+use super::problem::{Code, Severity};
 use super::{Bytes, Content, Data, Group, Import, Policy, policy};
 
 /// What a `spec` says.
@@ -25,7 +25,10 @@ pub(super) fn resource(
     object: &mut Fields<'_>,
     report: &mut Report<'_>,
 ) -> Option<Contents> {
-    let field = object.required("spec", report)?;
+    let Some(field) = object.required("spec", report) else {
+        report.cut_off = true;
+        return None;
+    };
     let mut spec = report.fields(&field)?;
     match shape {
         Shape::Enveloped => enveloped(group, spec, report),
@@ -73,8 +76,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
                 "name a Secret with a clouds.yaml, or write `apiVersion: {}`, where it is optional",
                 Group::Native.api_version()
             );
-            let message = "missing field `cloudCredentialsRef`";
-            report.error(&spec.pointer, Code::MissingField, message, Some(hint));
+            report.missing(&spec.pointer, "cloudCredentialsRef", Some(hint));
         }
     }
     let choices = [
@@ -88,7 +90,12 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
     let resource = spec.get("resource");
     let import = spec.get("import");
     let pointer = spec.pointer.clone();
+    let known = report.problems.len();
     spec.finish(report);
+    if report.problems.len() > known && resource.is_none() && import.is_none() {
+        // Most probably one of the two, misspelled.
+        return None;
+    }
 
     policy.management = match written {
         Some(Some(written)) => written,
@@ -120,12 +127,24 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
         (Management::Managed, resource, import) => {
             if import.is_some() {
                 let message = "import may not be specified when policy is managed";
-                report.error(&place(import), Code::Conflict, message, adopt);
+                report.at_key(
+                    Severity::Error,
+                    &place(import),
+                    Code::Conflict,
+                    message,
+                    adopt,
+                );
             }
             if resource.is_none() {
                 let hint = "write `resource: {}` for one with nothing but defaults".to_owned();
                 let message = "resource must be specified when policy is managed";
-                report.error(&pointer, Code::Conflict, message, Some(hint));
+                report.at_key(
+                    Severity::Error,
+                    &pointer,
+                    Code::Conflict,
+                    message,
+                    Some(hint),
+                );
             }
         }
         (Management::Unmanaged, resource, import) => {

@@ -1,6 +1,8 @@
 //! Reading a mapping field by field, so that each fault is reported at its own place and none
 //! stops at the first.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::place::{Places, join, words};
@@ -16,19 +18,22 @@ pub(super) struct Field<'a> {
 
 /// The faults of one object.
 pub(super) struct Report<'a> {
-    pub(super) places: &'a Places,
+    pub(super) places: &'a Arc<Places>,
     /// Known once kind, namespace and name are.
     pub(super) key: Option<Key>,
     pub(super) confidential: bool,
+    /// The object may be cut off, and its name with it: its faults may hide any object.
+    pub(super) cut_off: bool,
     pub(super) problems: Vec<Problem>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(places: &'a Places) -> Self {
+    pub(super) fn new(places: &'a Arc<Places>) -> Self {
         Self {
             places,
             key: None,
             confidential: false,
+            cut_off: false,
             problems: Vec::new(),
         }
     }
@@ -39,10 +44,13 @@ impl<'a> Report<'a> {
 
     /// The problems, each with the object that is known by now.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        let (key, confidential) = (self.key, self.confidential);
+        let (key, confidential, cut_off) = (self.key, self.confidential, self.cut_off);
         let finish = |mut problem: Problem| {
             problem.confidential |= confidential;
             match &key {
+                Some(key) if cut_off && problem.is_error() => {
+                    problem.about(key.clone()).hiding(Hides::Unknown)
+                }
                 Some(key) => problem.about(key.clone()),
                 None => problem,
             }
@@ -82,8 +90,15 @@ impl<'a> Report<'a> {
         self.problems.push(problem);
     }
 
+    /// A mapping whose fields do not go together. It stands at its key: a block mapping begins
+    /// with its first field, which may have no part in it.
     pub(super) fn conflict(&mut self, pointer: &str, message: &str) {
-        self.error(pointer, Code::Conflict, message, None);
+        self.at_key(Severity::Error, pointer, Code::Conflict, message, None);
+    }
+
+    pub(super) fn missing(&mut self, pointer: &str, name: &str, hint: Option<String>) {
+        let message = format!("missing field `{name}`");
+        self.at_key(Severity::Error, pointer, Code::MissingField, &message, hint);
     }
 
     /// The mapping that a field must be.
@@ -93,6 +108,7 @@ impl<'a> Report<'a> {
                 map,
                 pointer: field.pointer.clone(),
                 known: Vec::new(),
+                refused: Vec::new(),
             }),
             other => {
                 self.wrong_type(&field.pointer, "a mapping", other);
@@ -193,6 +209,8 @@ pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
     pub(super) pointer: String,
     known: Vec<&'static str>,
+    /// Fields of the native group that were reported already.
+    refused: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -214,8 +232,7 @@ impl<'a> Fields<'a> {
     ) -> Option<Field<'a>> {
         let field = self.get(name);
         if field.is_none() {
-            let message = format!("missing field `{name}`");
-            report.error(&self.pointer, Code::MissingField, message, None);
+            report.missing(&self.pointer, name, None);
         }
         field
     }
@@ -230,6 +247,7 @@ impl<'a> Fields<'a> {
         if group == Group::Native {
             return self.get(name);
         }
+        self.refused.push(name);
         if self.map.contains_key(name) {
             native_only(&join(&self.pointer, name), report);
         }
@@ -240,13 +258,7 @@ impl<'a> Fields<'a> {
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for name in self.map.keys() {
             let pointer = join(&self.pointer, name);
-            let reported = report.problems.iter().any(|problem| {
-                problem.code == Code::NativeField
-                    && problem
-                        .message
-                        .starts_with(&format!("{}:", words(&pointer)))
-            });
-            if !self.known.contains(&name.as_str()) && !reported {
+            if !self.known.contains(&name.as_str()) && !self.refused.contains(&name.as_str()) {
                 report.at_key(
                     Severity::Error,
                     &pointer,

@@ -40,7 +40,7 @@ pub use problem::Problem;
 pub use reference::{Ref, ValueSource, lookup};
 pub use secret::Bytes;
 pub use suggest::did_you_mean;
-pub use typed::typed;
+pub use typed::{native_fields, typed_all};
 
 use problem::Code;
 
@@ -101,17 +101,51 @@ impl Manifest {
         self.places.value(pointer)
     }
 
-    /// An error about the field at a JSON pointer. It holds up this object only.
+    /// Whether both say the same, wherever and in whatever order it is written.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            key,
+            group,
+            origin: _,
+            labels,
+            annotations,
+            policy,
+            content,
+            places: _,
+            base,
+        } = self;
+        (key, group, labels, annotations, policy, content, base)
+            == (
+                &other.key,
+                &other.group,
+                &other.labels,
+                &other.annotations,
+                &other.policy,
+                &other.content,
+                &other.base,
+            )
+    }
+
+    /// An error about the field at a JSON pointer: the message says what is wrong with it (`must be
+    /// at least 1`), the field's path is put before it. It holds up this object only.
     #[must_use]
     pub fn problem(
         &self,
         pointer: &str,
         code: Code,
-        message: impl Into<String>,
+        message: impl AsRef<str>,
         hint: Option<String>,
     ) -> Problem {
+        let message = fields::prefixed(pointer, message.as_ref());
+        // What concerns a mapping as a whole stands at its key: a block mapping begins with its
+        // first field, which may have no part in it.
+        let place = match code {
+            Code::MissingField | Code::UnknownField | Code::Conflict => self.places.key(pointer),
+            _ => self.place(pointer),
+        };
         let mut problem = Problem::error(code, message)
-            .at(self.place(pointer))
+            .at(place)
             .about(self.key.clone());
         problem.hint = hint;
         problem.confidential = matches!(self.content, Content::Data(_));

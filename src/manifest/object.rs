@@ -42,6 +42,7 @@ pub(super) fn read(
         manifests.extend(manifest);
         return (manifests, faults);
     }
+    let places = Arc::new(places);
     let mut report = Report::new(&places);
     let mut items = Vec::new();
     if let Some(mut fields) = report.fields(&Field {
@@ -72,6 +73,7 @@ pub(super) fn read(
 }
 
 fn one(value: &Value, places: Places, kinds: Kinds<'_>) -> (Option<Manifest>, Vec<Problem>) {
+    let places = Arc::new(places);
     let mut report = Report::new(&places);
     let Value::Object(map) = value else {
         let found = super::fields::type_name(value);
@@ -83,16 +85,7 @@ fn one(value: &Value, places: Places, kinds: Kinds<'_>) -> (Option<Manifest>, Ve
         map.get("kind").and_then(Value::as_str) == Some("Secret") || map.contains_key("stringData");
     let manifest = object(value, kinds, &mut report);
     let (failed, problems) = (report.failed(), report.into_problems());
-    match manifest {
-        Some(manifest) if !failed => (
-            Some(Manifest {
-                places: Arc::new(places),
-                ..manifest
-            }),
-            problems,
-        ),
-        _ => (None, problems),
-    }
+    (manifest.filter(|_| !failed), problems)
 }
 
 /// What could be read of an object; it is whole when nothing was reported.
@@ -160,8 +153,7 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
         annotations: metadata.annotations,
         policy,
         content: contents.content,
-        // The caller puts the real ones in: they are still borrowed here.
-        places: Arc::new(report.places.below("")),
+        places: Arc::clone(report.places),
         base: match shape {
             Some(Shape::Enveloped) => contents.base,
             Some(Shape::Flat) => "/spec",
@@ -237,8 +229,7 @@ fn metadata_of(mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Metada
             None
         }
         (None, None) => {
-            let message = "missing field `name`";
-            report.error(&fields.pointer, Code::MissingField, message, None);
+            report.missing(&fields.pointer, "name", None);
             None
         }
         (Some(field), _) => report.text(&field).and_then(|name| {

@@ -98,6 +98,14 @@ impl Places {
         }
     }
 
+    /// Whether the pointer itself has a place, not only a parent of it.
+    #[cfg(test)]
+    pub(super) fn has(&self, pointer: &str) -> bool {
+        self.nearest(pointer)
+            .0
+            .is_some_and(|place| *place.pointer == *pointer)
+    }
+
     pub(super) fn sort(&mut self) {
         self.places.sort_by(|a, b| a.pointer.cmp(&b.pointer));
         self.places
@@ -114,13 +122,19 @@ impl Places {
                 column: start.column,
             },
         );
-        for place in &self.places {
-            if let Some(rest) = place.pointer.strip_prefix(root)
-                && rest.starts_with('/')
-            {
-                below.push(rest, place.key, place.value);
+        // Sorted, so what begins with the same text stands together: a list of thousands of objects
+        // is not searched through for each of them.
+        let prefix = format!("{root}/");
+        let first = self
+            .places
+            .partition_point(|place| *place.pointer < *prefix);
+        for place in self.places.iter().skip(first) {
+            if !place.pointer.starts_with(&prefix) {
+                break;
             }
+            below.push(&place.pointer[root.len()..], place.key, place.value);
         }
+        below.sort();
         below
     }
 

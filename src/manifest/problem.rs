@@ -243,7 +243,7 @@ impl Problem {
         let mut out = format!("{}\n", self.headline());
         let Some(origin) = &self.origin else {
             if let Some(hint) = &self.hint {
-                out.push_str(&format!("  = hint: {hint}\n"));
+                out.push_str(&format!("  = hint: {}\n", harmless(hint)));
             }
             return out;
         };
@@ -261,7 +261,7 @@ impl Problem {
             ));
         }
         if let Some(hint) = &self.hint {
-            out.push_str(&format!("{margin} = hint: {hint}\n"));
+            out.push_str(&format!("{margin} = hint: {}\n", harmless(hint)));
         }
         out
     }
@@ -271,16 +271,10 @@ impl Problem {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
+        let message = harmless(&self.message);
         match &self.object {
-            Some(object) => {
-                format!(
-                    "{severity}[{}]: {} ({})",
-                    self.code,
-                    self.message,
-                    object.short()
-                )
-            }
-            None => format!("{severity}[{}]: {}", self.code, self.message),
+            Some(object) => format!("{severity}[{}]: {message} ({})", self.code, object.short()),
+            None => format!("{severity}[{}]: {message}", self.code),
         }
     }
 }
@@ -292,14 +286,21 @@ impl fmt::Display for Problem {
         }
         f.write_str(&self.headline())?;
         match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => write!(f, "\n  hint: {}", harmless(hint)),
             None => Ok(()),
         }
     }
 }
 
+/// Text without control characters: what a manifest says must not steer the terminal of who reads
+/// about it.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 /// The part of a source line around a column, what stands before the carets, and their number.
-/// Without control characters: a manifest must not steer the terminal of who reads about it.
 fn excerpt(line: &str, column: u32) -> (String, String, usize) {
     const BEFORE: usize = 60;
     const WIDTH: usize = 100;

@@ -28,7 +28,7 @@ impl Ref {
     }
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RefFields {
     id: Option<String>,
@@ -114,7 +114,7 @@ impl schemars::JsonSchema for Ref {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "ValueFields", into = "ValueFields")]
 pub enum ValueSource {
-    /// `{value: text}`; a number or a boolean is the text of it.
+    /// `{value: text}`; a whole number or a boolean is the text of it.
     Value(String),
     /// `{fieldRef: {kind, name, path}}`: a field of another object's status.
     Field {
@@ -145,7 +145,7 @@ pub enum ValueSource {
 #[derive(Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ValueFields {
-    /// The value itself: text, a number, true or false.
+    /// The value itself: text, a whole number, true or false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
     /// A field of another object's status.
@@ -186,9 +186,13 @@ impl TryFrom<ValueFields> for ValueSource {
                 config_map_key_ref: None,
             } => match value {
                 Value::String(text) => Ok(Self::Value(text)),
+                // What a person wrote is not known any more: 1.20 has become 1.2.
+                Value::Number(number) if number.is_f64() => {
+                    Err("a value with a decimal point must be in quotes".to_owned())
+                }
                 Value::Number(number) => Ok(Self::Value(number.to_string())),
                 Value::Bool(flag) => Ok(Self::Value(flag.to_string())),
-                _ => Err("value must be text, a number, true or false".to_owned()),
+                _ => Err("value must be text, a whole number, true or false".to_owned()),
             },
             ValueFields {
                 value: None,
@@ -353,7 +357,7 @@ mod tests {
         for (value, text) in [
             (json!(8080), "8080"),
             (json!(true), "true"),
-            (json!(1.5), "1.5"),
+            (json!(-1), "-1"),
         ] {
             let source: ValueSource = serde_json::from_value(json!({"value": value})).unwrap();
             assert_eq!(source, ValueSource::Value(text.to_owned()));
@@ -363,6 +367,7 @@ mod tests {
             both,
             json!({}),
             json!({"value": null}),
+            json!({"value": 1.2}),
             json!({"value": []}),
             json!("a"),
         ] {
@@ -371,6 +376,20 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn the_schemas_say_what_is_accepted() {
+        let schema = schemars::schema_for!(ValueSource);
+        assert_eq!(schema.get("maxProperties"), Some(&json!(1)));
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap();
+        let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["configMapKeyRef", "fieldRef", "secretKeyRef", "value"]
+        );
+        let schema = schemars::schema_for!(Ref);
+        assert_eq!(schema.pointer("/anyOf/0/type"), Some(&json!("string")));
     }
 
     #[test]

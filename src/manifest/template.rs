@@ -44,9 +44,13 @@ pub fn render(
         .render_captured_to(values, &mut output)
         .map_err(|error| {
             let missing = missing(&error, template, values);
+            let kind = error.kind();
             let mut described = of(error);
+            let tells = |value: &String| !value.is_empty() && described.message.contains(value);
             if let Some(missing) = missing {
                 described.message = format!("undefined variable `{missing}`");
+            } else if values.values().any(tells) {
+                described.message = kind.to_string();
             }
             described
         })?;

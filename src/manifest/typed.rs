@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::fields::{Report, prefixed};
+use super::fields::Report;
 use super::place::join;
 use super::problem::{Code, Problem};
 use super::suggest::{hint, one_of, quote};
@@ -124,25 +124,17 @@ fn problem(manifest: &Manifest, base: &str, path: &Path, message: &str) -> Probl
     let pointer = format!("{base}{}", pointer_of(path));
     if let Some((field, expected)) = unknown_field(message) {
         let (_, pointer) = split_pointer(&pointer, field);
-        let message = prefixed(&pointer, "unknown field");
-        let mut problem = manifest.problem(&pointer, Code::UnknownField, message, None);
-        problem.origin = Some(manifest.places.key(&pointer));
-        problem.hint = hint(field, &expected);
-        return problem;
+        let hint = hint(field, &expected);
+        return manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
     }
     let (code, message, hint) = explain(message);
-    manifest.problem(&pointer, code, prefixed(&pointer, &message), hint)
+    manifest.problem(&pointer, code, message, hint)
 }
 
 /// `unknown field `x`, expected one of `a`, `b``: the field and what was expected.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (field, rest) = message
-        .strip_prefix("unknown field `")?
-        .rsplit_once("`, ")
-        .map_or_else(
-            || Some((message.strip_prefix("unknown field `")?, "")),
-            |_| message.strip_prefix("unknown field `")?.split_once("`, "),
-        )?;
+    let rest = message.strip_prefix("unknown field `")?;
+    let (field, rest) = rest.split_once("`, ").unwrap_or((rest, ""));
     Some((field, backticked(rest)))
 }
 
@@ -175,7 +167,8 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
         let (found, expected) = (found_words(found), expected_words(expected));
-        let quotes = expected == "text" && matches!(found, "a number" | "true or false");
+        let is_text = expected == "text" || expected.starts_with("a name");
+        let quotes = is_text && matches!(found, "a number" | "true or false");
         let hint = quotes.then(|| "put it in quotes".to_owned());
         return (
             Code::WrongType,
@@ -334,6 +327,36 @@ mod tests {
         ] {
             assert_eq!(faults(resource).first().map(String::as_str), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_number_needs_quotes() {
+        assert_eq!(
+            faults("    flavorRef: 7\n"),
+            [
+                "a:6:16: error[wrong-type]: spec.resource.flavorRef: expected a name, {id: ...} or \
+              {filter: {...}}, found a number (Server/db)\n  hint: put it in quotes"
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_of_the_native_group_are_refused_in_a_manifest_of_orc() {
+        let text = "apiVersion: openstack.k-orc.cloud/v1alpha1\nkind: Server\nmetadata: {name: db}\n\
+                    spec:\n  cloudCredentialsRef: {secretName: a, cloudName: b}\n  resource:\n    \
+                    networks: auto\n    ports: [{portRef: a}, {portRef: b, fixed: c}]\n";
+        let (manifests, problems) = parse("a", text, Kinds(&[("Server", Shape::Enveloped)]));
+        assert_eq!(problems, []);
+        let Content::Resource(value) = &manifests[0].content else {
+            panic!("no resource")
+        };
+        let fields = ["/networks", "/ports/*/fixed", "/userData/template"];
+        let problems = native_fields(&manifests[0], value, &fields);
+        let places: Vec<String> = problems
+            .iter()
+            .filter_map(|p| p.origin.as_ref().map(ToString::to_string))
+            .collect();
+        assert_eq!(places, ["a:7:5", "a:8:40"]);
     }
 
     #[test]

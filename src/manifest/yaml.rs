@@ -16,7 +16,7 @@ use super::suggest::quote;
 const MAX_DEPTH: usize = 64;
 /// Mappings, lists and scalars of one document after aliases are expanded: a list of some 10,000
 /// objects.
-const MAX_NODES: usize = 400_000;
+const MAX_NODES: usize = 250_000;
 /// Text of one document after aliases are expanded.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
 /// Anchors and aliases of one document.
@@ -52,7 +52,10 @@ fn options() -> serde_saphyr::Options {
 
 fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Problem {
     use serde_saphyr::Error;
-    let error = error.without_snippet();
+    let mut error = error.without_snippet();
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
     let mark = error
         .location()
         .map_or(Mark::new(lines + 1, 1), |location| {
@@ -76,23 +79,31 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
         Error::Budget { breach, .. } => Problem::error(
             Code::TooLarge,
             format!("the document is too large: {}", excess(breach)),
-        )
-        .hint("split it into several documents, without anchors that hold anchors"),
+        ),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Problem::error(
             Code::TooLarge,
             "the document is too large: its aliases expand too far",
         ),
+        Error::NonFiniteFloat { value, .. } => {
+            let message = format!("`{}` is not a number that can be sent", quote(value));
+            Problem::error(Code::InvalidValue, message).hint("put it in quotes if it is text")
+        }
+        Error::NullIntoString { .. }
+        | Error::Unexpected {
+            expected: "string scalar",
+            ..
+        } => Problem::error(
+            Code::BadYaml,
+            "not YAML that JSON could say: a key is not text",
+        )
+        .hint("put text that begins with `{`, `[` or `~` in quotes"),
         other => {
             let message = message(other);
-            let tab = message.contains("tab");
-            let problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
-            if tab {
-                problem.hint("indent with spaces")
-            } else {
-                problem
-            }
+            let mut problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
+            problem.hint = advice(&message).map(str::to_owned);
+            problem
         }
     };
     problem.at(origin)
@@ -112,6 +123,19 @@ fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
         BudgetBreach::AliasAnchorRatio { .. } => "far more aliases than anchors".to_owned(),
         _ => "over a limit of the parser".to_owned(),
     }
+}
+
+/// What helps with the mistakes that people make most.
+fn advice(message: &str) -> Option<&'static str> {
+    if message.contains("tab") {
+        return Some("indent with spaces");
+    }
+    if message.contains("mapping values are not allowed") {
+        return Some("put text that holds `: ` in quotes");
+    }
+    message
+        .contains("unexpected character")
+        .then_some("put text that begins with a special character in quotes")
 }
 
 /// The parser's words without its line and column, which are relative to the document.
@@ -156,7 +180,9 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
         pointers: Vec::new(),
         inside_key: 0,
     };
-    for event in Parser::new_from_str(text) {
+    // With comments, a long block of them is an error of its own.
+    let options = granit_parser::options! { emit_comments: false };
+    for event in Parser::new_from_str_with_options(text, options) {
         // The value was read from the same text already, so there is no fault left to report.
         let Ok((event, span)) = event else { break };
         let mark = Mark::new(span.start.line() + lines, span.start.col() + 1);
@@ -243,6 +269,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn value(text: &str) -> Value {
@@ -280,10 +307,59 @@ mod tests {
         );
     }
 
+    fn yaml() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a\\\\\"'é/~{}\\[\\]:,#&*!|>%@ \n-]{0,6}".prop_map(Value::from),
+            prop::sample::select(vec![
+                "no", "0755", "1_000", "~", "null", "1e3", "0x1f", "---"
+            ])
+            .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map("[a-c\"'/~é:# ]{0,3}|no|07", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever is printed reads back as the same value, with a place for each of its parts.
+        #[test]
+        fn what_is_printed_reads_back_and_every_part_has_a_place(value in yaml()) {
+            let text = serde_saphyr::to_string(&value).unwrap();
+            let document = read(&"f".into(), &text, 0)
+                .unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+            prop_assert_eq!(&document.value, &value, "{}", text);
+            let mut open: Vec<(String, &Value)> = vec![(String::new(), &value)];
+            while let Some((pointer, value)) = open.pop() {
+                prop_assert!(document.places.has(&pointer), "{} in {}", pointer, text);
+                match value {
+                    Value::Array(items) => {
+                        let item = |(i, v)| (join(&pointer, &usize::to_string(&i)), v);
+                        open.extend(items.iter().enumerate().map(item));
+                    }
+                    Value::Object(map) => {
+                        open.extend(map.iter().map(|(k, v)| (join(&pointer, k), v)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     #[test]
     fn hundreds_of_comment_lines_are_no_problem() {
         let text = format!("a:\n{}  - 1\n", "  # comment\n".repeat(500));
         assert_eq!(value(&text), json!({"a": [1]}));
+        assert_eq!(
+            places(&"f".into(), &text, 0).value("/a/0").to_string(),
+            "f:502:5"
+        );
     }
 
     #[test]

@@ -38,11 +38,13 @@ impl Place {
             Self::File(path) => {
                 let file = open(path)?;
                 let backend = FileBackend::new(file).map_err(failed)?;
-                Database::builder().create_with_backend(backend).map_err(failed)
+                Database::builder()
+                    .create_with_backend(backend)
+                    .map_err(failed)
             }
-            Self::Memory => {
-                Database::builder().create_with_backend(InMemoryBackend::new()).map_err(failed)
-            }
+            Self::Memory => Database::builder()
+                .create_with_backend(InMemoryBackend::new())
+                .map_err(failed),
         }
     }
 }
@@ -55,12 +57,18 @@ pub(super) fn make_directory(directory: &Path) -> Result<(), StoreError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|source| StoreError::Io { path: directory.to_owned(), source })
+        .map_err(|source| StoreError::Io {
+            path: directory.to_owned(),
+            source,
+        })
 }
 
 /// The bytes of a journal that nobody has open for writing; `None` when there is none.
 pub(super) fn read_unshared(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    let failed = |source| StoreError::Io { path: path.to_owned(), source };
+    let failed = |source| StoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -79,13 +87,22 @@ pub(super) fn read_unshared(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
 pub(super) fn database_error(path: &Path, error: DatabaseError) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(directory_of(path)),
-        other => StoreError::Database { path: path.to_owned(), message: other.to_string() },
+        other => StoreError::Database {
+            path: path.to_owned(),
+            message: other.to_string(),
+        },
     }
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    let failed = |source| StoreError::Io { path: path.to_owned(), source };
-    let refused = |what| StoreError::NotAFile { path: path.to_owned(), what };
+    let failed = |source| StoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let refused = |what| StoreError::NotAFile {
+        path: path.to_owned(),
+        what,
+    };
     let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let opened = OpenOptions::new()
         .read(true)
@@ -111,7 +128,8 @@ fn open(path: &Path) -> Result<File, StoreError> {
         return Err(refused("no regular file"));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(0o600))
+            .map_err(failed)?;
     }
     Ok(file)
 }

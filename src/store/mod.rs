@@ -110,7 +110,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::InUse(_) => "stop the other one, or give this one a --state-dir of its own",
-            Self::Newer { .. } => "use the stackward that wrote it, or a newer one; it is left as it is",
+            Self::Newer { .. } => {
+                "use the stackward that wrote it, or a newer one; it is left as it is"
+            }
             Self::NotAFile { .. } => "move it away, or choose another --state-dir",
             Self::OtherOwner { .. } => {
                 "leave --owner out to keep the recorded one, or choose another --state-dir"
@@ -154,9 +156,13 @@ impl Store {
         let Some(bytes) = file::read_unshared(&path)? else {
             return Ok((Journal::default(), None));
         };
-        let failed = |source| StoreError::Io { path: path.clone(), source };
+        let failed = |source| StoreError::Io {
+            path: path.clone(),
+            source,
+        };
         let copy = InMemoryBackend::new();
-        copy.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX)).map_err(failed)?;
+        copy.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            .map_err(failed)?;
         copy.write(0, &bytes).map_err(failed)?;
         let database = Database::builder()
             .create_with_backend(copy)
@@ -177,7 +183,11 @@ impl Store {
         let owner = tables::prepare(&database, &place.path(), configured)?;
         let (journal, _) = tables::read(&database, &place.path())?;
         let writer = writer::Writer::start(place, database)?;
-        Ok(Opened { store: Self { writer }, journal, owner })
+        Ok(Opened {
+            store: Self { writer },
+            journal,
+            owner,
+        })
     }
 }
 

@@ -27,12 +27,16 @@ pub(super) fn prepare(
     configured: Option<Uuid>,
 ) -> Result<Owner, StoreError> {
     let failed = |error: redb::Error| broken(path, &error);
-    let mut transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+    let mut transaction = database
+        .begin_write()
+        .map_err(|error| failed(error.into()))?;
     transaction
         .set_durability(Durability::Immediate)
         .map_err(|error| failed(error.into()))?;
     let owner = {
-        let mut meta = transaction.open_table(META).map_err(|error| failed(error.into()))?;
+        let mut meta = transaction
+            .open_table(META)
+            .map_err(|error| failed(error.into()))?;
         let text = |meta: &redb::Table<'_, &str, &str>, key: &str| {
             let value = meta.get(key).map_err(|error| failed(error.into()))?;
             Ok::<_, StoreError>(value.map(|value| value.value().to_owned()))
@@ -44,7 +48,9 @@ pub(super) fn prepare(
                     .map_err(|error| failed(error.into()))?;
             }
         }
-        let stored = text(&meta, "owner")?.map(|text| parse_owner(&text, path)).transpose()?;
+        let stored = text(&meta, "owner")?
+            .map(|text| parse_owner(&text, path))
+            .transpose()?;
         match (stored, configured) {
             (Some(stored), Some(configured)) if stored != configured => {
                 return Err(StoreError::OtherOwner { stored, configured });
@@ -59,8 +65,12 @@ pub(super) fn prepare(
         }
     };
     // Made now, so that readers find them.
-    transaction.open_table(OBJECTS).map_err(|error| failed(error.into()))?;
-    transaction.open_table(SCOPES).map_err(|error| failed(error.into()))?;
+    transaction
+        .open_table(OBJECTS)
+        .map_err(|error| failed(error.into()))?;
+    transaction
+        .open_table(SCOPES)
+        .map_err(|error| failed(error.into()))?;
     transaction.commit().map_err(|error| failed(error.into()))?;
     Ok(Owner(owner))
 }
@@ -71,8 +81,12 @@ pub(super) fn read(
     path: &Path,
 ) -> Result<(Journal, Option<Owner>), StoreError> {
     let failed = |error: redb::Error| broken(path, &error);
-    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
-    let rows = |table: TableDefinition<'_, &'static str, &'static str>| match transaction.open_table(table) {
+    let transaction = database
+        .begin_read()
+        .map_err(|error| failed(error.into()))?;
+    let rows = |table: TableDefinition<'_, &'static str, &'static str>| match transaction
+        .open_table(table)
+    {
         Ok(table) => {
             let mut rows = Vec::new();
             for row in table.iter().map_err(|error| failed(error.into()))? {
@@ -98,7 +112,9 @@ pub(super) fn read(
         journal.records.insert(key, decode(&name, &value)?);
     }
     for (name, value) in rows(SCOPES)? {
-        journal.scopes.insert(Scope::new(name.as_str()), decode(&name, &value)?);
+        journal
+            .scopes
+            .insert(Scope::new(name.as_str()), decode(&name, &value)?);
     }
     Ok((journal, owner))
 }
@@ -134,7 +150,11 @@ pub(super) fn write<'a>(
 fn check_version(text: &str, path: &Path) -> Result<(), StoreError> {
     match text.parse() {
         Ok(VERSION) => Ok(()),
-        Ok(found) => Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION }),
+        Ok(found) => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
         Err(_) => Err(StoreError::Database {
             path: path.to_owned(),
             message: format!("its version `{text}` is no number"),
@@ -150,8 +170,10 @@ fn parse_owner(text: &str, path: &Path) -> Result<Uuid, StoreError> {
 }
 
 fn decode<T: DeserializeOwned>(entry: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|source| StoreError::Entry { entry: entry.to_owned(), source })
+    serde_json::from_str(text).map_err(|source| StoreError::Entry {
+        entry: entry.to_owned(),
+        source,
+    })
 }
 
 fn encode<T: serde::Serialize>(value: &T) -> Result<String, redb::Error> {
@@ -159,5 +181,8 @@ fn encode<T: serde::Serialize>(value: &T) -> Result<String, redb::Error> {
 }
 
 fn broken(path: &Path, error: &redb::Error) -> StoreError {
-    StoreError::Database { path: path.to_owned(), message: error.to_string() }
+    StoreError::Database {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
 }

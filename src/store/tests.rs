@@ -75,8 +75,14 @@ async fn what_was_acknowledged_survives_a_kill() {
     // The file as a process that is killed now leaves it: never closed.
     let after = tempdir().unwrap();
     fs::copy(directory.path().join(FILE), after.path().join(FILE)).unwrap();
-    assert_eq!(Store::peek(after.path()).unwrap(), (journal_of(&[put("a")]), Some(opened.owner)));
-    assert_eq!(Store::open(after.path(), None).unwrap().journal, journal_of(&[put("a")]));
+    assert_eq!(
+        Store::peek(after.path()).unwrap(),
+        (journal_of(&[put("a")]), Some(opened.owner))
+    );
+    assert_eq!(
+        Store::open(after.path(), None).unwrap().journal,
+        journal_of(&[put("a")])
+    );
 }
 
 #[tokio::test]
@@ -84,12 +90,22 @@ async fn many_writes_at_once_are_all_there() {
     let opened = Store::memory(None).unwrap();
     let names: Vec<String> = (0..1000).map(|number| format!("s{number}")).collect();
     let writes = names.iter().map(|name| opened.store.write(vec![put(name)]));
-    assert!(futures_util::future::join_all(writes).await.iter().all(Result::is_ok));
+    assert!(
+        futures_util::future::join_all(writes)
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
 
     let directory = tempdir().unwrap();
     let opened = Store::open(directory.path(), None).unwrap();
     let writes = names.iter().map(|name| opened.store.write(vec![put(name)]));
-    assert!(futures_util::future::join_all(writes).await.iter().all(Result::is_ok));
+    assert!(
+        futures_util::future::join_all(writes)
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
     drop(opened);
     assert_eq!(reopen(directory.path()).journal.records.len(), 1000);
 }
@@ -99,9 +115,17 @@ fn a_second_process_is_told_which_directory_is_in_use() {
     let directory = tempdir().unwrap();
     let _held = Store::open(directory.path(), None).unwrap();
     let error = Store::open(directory.path(), None).unwrap_err();
-    assert!(error.to_string().contains(&directory.path().display().to_string()), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&directory.path().display().to_string()),
+        "{error}"
+    );
     assert!(matches!(error, StoreError::InUse(_)));
-    assert!(matches!(Store::peek(directory.path()), Err(StoreError::InUse(_))));
+    assert!(matches!(
+        Store::peek(directory.path()),
+        Err(StoreError::InUse(_))
+    ));
 }
 
 #[test]
@@ -111,13 +135,30 @@ fn a_journal_of_a_later_version_is_left_as_it_is() {
     let database = Database::create(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     let meta: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
-    transaction.open_table(meta).unwrap().insert("version", "2").unwrap();
+    transaction
+        .open_table(meta)
+        .unwrap()
+        .insert("version", "2")
+        .unwrap();
     transaction.commit().unwrap();
     drop(database);
     for _ in 0..2 {
         let error = Store::open(directory.path(), None).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
-        assert!(matches!(Store::peek(directory.path()), Err(StoreError::Newer { .. })));
+        assert!(
+            matches!(
+                error,
+                StoreError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(matches!(
+            Store::peek(directory.path()),
+            Err(StoreError::Newer { .. })
+        ));
     }
 }
 
@@ -125,7 +166,10 @@ fn a_journal_of_a_later_version_is_left_as_it_is() {
 fn what_is_no_journal_is_not_overwritten() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join(FILE), "precious").unwrap();
-    assert!(matches!(Store::open(directory.path(), None), Err(StoreError::Database { .. })));
+    assert!(matches!(
+        Store::open(directory.path(), None),
+        Err(StoreError::Database { .. })
+    ));
     assert_eq!(fs::read(directory.path().join(FILE)).unwrap(), b"precious");
 }
 
@@ -155,7 +199,16 @@ fn a_link_in_place_of_the_journal_is_refused() {
     fs::create_dir(&state).unwrap();
     symlink(&target, state.join(FILE)).unwrap();
     let error = Store::open(&state, None).unwrap_err();
-    assert!(matches!(error, StoreError::NotAFile { what: "a symbolic link", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            StoreError::NotAFile {
+                what: "a symbolic link",
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(fs::read(&target).unwrap(), b"");
 }
 
@@ -173,7 +226,9 @@ fn the_owner_is_the_configured_one_and_never_changes() {
             error => break error,
         }
     };
-    assert!(matches!(error, StoreError::OtherOwner { stored, configured } if (stored, configured) == (one, other)));
+    assert!(
+        matches!(error, StoreError::OtherOwner { stored, configured } if (stored, configured) == (one, other))
+    );
 }
 
 #[test]

@@ -38,7 +38,9 @@ impl Writer {
 
     pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
-        self.queue.send(Write { changes, done }).map_err(|_| StoreError::Closed)?;
+        self.queue
+            .send(Write { changes, done })
+            .map_err(|_| StoreError::Closed)?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 }
@@ -50,10 +52,13 @@ fn serve(place: &Place, database: Database, writes: &mpsc::Receiver<Write>) {
         group.extend(writes.try_iter().take(GROUP - 1));
         let outcome = commit(place, &mut database, &group);
         for write in group {
-            let answer = outcome.as_ref().map(|()| ()).map_err(|message| StoreError::Database {
-                path: place.path(),
-                message: message.clone(),
-            });
+            let answer = outcome
+                .as_ref()
+                .map(|()| ())
+                .map_err(|message| StoreError::Database {
+                    path: place.path(),
+                    message: message.clone(),
+                });
             // Whoever does not wait any more does not need the answer.
             let _: Result<(), _> = write.done.send(answer);
         }

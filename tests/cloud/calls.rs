@@ -387,6 +387,68 @@ async fn a_service_that_cannot_be_reached_is_named_with_its_address() {
     assert!(hint.is_some());
 }
 
+#[tokio::test]
+async fn a_router_in_the_process_is_a_cloud_too() {
+    let router = axum::Router::new().route(
+        "/v2.0/networks/{id}",
+        axum::routing::get(
+            |axum::extract::Path(id): axum::extract::Path<String>| async move {
+                axum::Json(json!({"network": {"id": id}}))
+            },
+        ),
+    );
+    let in_process = Some(stackward::cloud::transport::in_process(router));
+    let more = "    auth_type: none\n    network_endpoint_override: http://n.example/v2.0\n";
+    let cloud = Cloud::new(
+        profile(more),
+        Options {
+            in_process,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    let call = Call::new(
+        Service::Network,
+        Method::Get,
+        "networks/{id}",
+        "networks/n%2F1",
+    );
+    let reply = cloud.send(&call, None).await.unwrap();
+    assert_eq!(reply.body, json!({"network": {"id": "n/1"}}));
+}
+
+#[tokio::test]
+async fn the_proxy_of_the_environment_is_used_except_for_loopback_and_no_proxy() {
+    let proxy = Fake::new(|seen, _| Some(say(200, json!({"host": seen.host, "by": "proxy"}))));
+    let direct = Fake::new(|_, _| Some(say(200, json!({"by": "itself"}))));
+    let (proxy_url, direct_url) = (proxy.listen().await, direct.listen().await);
+    let localhost = direct_url.replace("127.0.0.1", "localhost");
+    let mut environment = stackward::cloud::environment::Environment::default();
+    let _ = environment.vars.insert("http_proxy".into(), proxy_url);
+    let _ = environment
+        .vars
+        .insert("NO_PROXY".into(), "spared.invalid".into());
+    for (host, by) in [
+        ("http://far.invalid", Some("proxy")),
+        ("http://spared.invalid", None),
+        (&direct_url, Some("itself")),
+        (&localhost, Some("itself")),
+    ] {
+        let text =
+            format!("clouds: {{c: {{auth_type: none, network_endpoint_override: '{host}/v2.0'}}}}");
+        let profile =
+            stackward::cloud::profile::Profile::from_clouds_yaml(&text, "c", None, &environment);
+        let cloud = Cloud::new(profile.unwrap(), Options::default()).unwrap();
+        let call = Call::new(Service::Network, Method::Post, "networks", "networks");
+        let by_whom = cloud
+            .send(&call, None)
+            .await
+            .ok()
+            .map(|reply| reply.body["by"].clone());
+        assert_eq!(by_whom, by.map(Value::from), "{host}");
+    }
+}
+
 #[derive(Default)]
 struct Notes(Mutex<Vec<Exchange>>);
 

@@ -137,7 +137,7 @@ class Recording:
                 until('end of ' + path, lambda: user.send('GET', service, path).status == 404)
             print('deleted', path, flush=True)
 
-    def make(self, service, path, key, body, wait=False, many=True):
+    def make(self, service, path, key, body, wait=False):
         got = self.demo.ok('POST', service, path, {key: body})[key]
         self.made(service, '%s/%s' % (path, got.get('id') or got['name']), wait)
         return got
@@ -305,8 +305,9 @@ class Recording:
         refusal(d, 'volume-attach-device-taken', 'POST', 'compute', path + '/os-volume_attachments', {
             'volumeAttachment': {'volumeId': other['id'], 'device': '/dev/vdb'}})
         d.ok('PUT', 'network', '/v2.0/floatingips/' + fip['id'], {'floatingip': {'port_id': port['id']}})
-        write('floating-ip-associated', until('floating ip', lambda: (lambda f: f['status'] == 'ACTIVE' and f)(
-            item(d, 'network', '/v2.0/floatingips', 'floatingips', fip['id']))))
+        address = lambda: item(d, 'network', '/v2.0/floatingips', 'floatingips', fip['id'])
+        until('floating ip', lambda: address()['status'] == 'ACTIVE')
+        write('floating-ip-associated', address())
         write('port-bound', item(d, 'network', '/v2.0/ports', 'ports', port['id']))
         until('address', lambda: len(show()['addresses']['rec-network']) == 2)
         write('server', show())
@@ -392,7 +393,7 @@ class Recording:
         finally:
             admin.ok('PUT', 'compute', nova, {'quota_set': old})
             admin.ok('PUT', 'volume', cinder, {'quota_set': {k: old_cinder[k] for k in ('volumes', 'gigabytes')}})
-            admin.ok('DELETE', 'network', neutron) if admin.send('GET', 'network', neutron).status == 200 else None
+            admin.send('DELETE', 'network', neutron)
         nobody = User('demo')
         nobody.token = 'gAAAAA-not-a-token'
         for service, path in (('compute', '/servers'), ('volume', '/%s/volumes' % project), ('image', '/v2/images'),
@@ -419,7 +420,7 @@ class Recording:
         finally:
             servers = [u for u in self.undo_list if u[2].startswith('/servers/')]
             rest = [u for u in self.undo_list if not u[2].startswith('/servers/')]
-            self.undo_list = servers
+            self.undo_list = servers                   # a server holds its port, image and volume
             self.undo()
             for user, service, path, _ in [u for u in rest if '/floatingips/' in u[2]]:
                 user.send('DELETE', service, path)
