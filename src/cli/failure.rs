@@ -18,7 +18,10 @@ pub(super) struct Advised {
 impl Advised {
     /// An error and what to do about it.
     pub(super) fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { message: message.into(), hint: hint.into() })
+        anyhow::Error::new(Self {
+            message: message.into(),
+            hint: hint.into(),
+        })
     }
 }
 
@@ -40,7 +43,10 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 
 fn words(error: &anyhow::Error) -> String {
     if let Some(BadConfigs(problems)) = error.downcast_ref() {
-        return problems.iter().map(|it| format!("error: {it}\n  hint: {}\n", it.hint)).collect();
+        return problems
+            .iter()
+            .map(|it| format!("error: {it}\n  hint: {}\n", it.hint))
+            .collect();
     }
     let mut words = format!("error: {error:#}\n");
     if let Some(hint) = hint(error) {
@@ -52,8 +58,17 @@ fn words(error: &anyhow::Error) -> String {
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let advised = cause.downcast_ref::<Advised>().map(|it| it.hint.clone());
-        let store = || cause.downcast_ref::<StoreError>()?.hint().map(str::to_owned);
-        let listen = || cause.downcast_ref::<CannotListen>().map(|it| it.hint().to_owned());
+        let store = || {
+            cause
+                .downcast_ref::<StoreError>()?
+                .hint()
+                .map(str::to_owned)
+        };
+        let listen = || {
+            cause
+                .downcast_ref::<CannotListen>()
+                .map(|it| it.hint().to_owned())
+        };
         advised.or_else(store).or_else(listen)
     })
 }
@@ -66,8 +81,12 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_with_its_causes_and_a_hint() {
-        let cause: anyhow::Result<()> = Err(Advised::error("no such cloud", "name one with --cloud"));
+        let cause: anyhow::Result<()> =
+            Err(Advised::error("no such cloud", "name one with --cloud"));
         let error = cause.context("cannot plan").unwrap_err();
-        assert_eq!(words(&error), "error: cannot plan: no such cloud\n  hint: name one with --cloud\n");
+        assert_eq!(
+            words(&error),
+            "error: cannot plan: no such cloud\n  hint: name one with --cloud\n"
+        );
     }
 }

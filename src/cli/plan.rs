@@ -67,14 +67,21 @@ impl Plan {
         };
         let mut settings = config.engine.clone();
         // Without a journal nothing is ours yet, unless an owner is configured.
-        settings.owner = config.owner.map(Owner).or(owner).unwrap_or(Owner(Uuid::nil()));
+        settings.owner = config
+            .owner
+            .map(Owner)
+            .or(owner)
+            .unwrap_or(Owner(Uuid::nil()));
         let mut engine = Engine::new(settings, journal, 0);
 
         let scope = config.cloud.scope();
         let mut loader = Loader::new(config.manifests, config.allow_files_from, scope);
         let Loaded { desired, texts, .. } = loader.load();
         anstream::stderr().write_all(problems::render(&desired.problems, &texts).as_bytes())?;
-        let faulty = desired.problems.iter().any(crate::manifest::Problem::is_error);
+        let faulty = desired
+            .problems
+            .iter()
+            .any(crate::manifest::Problem::is_error);
 
         let dialer = OpenStack {
             environment,
@@ -84,19 +91,29 @@ impl Plan {
         };
         let connections = Connections::new(Arc::new(dialer));
         let patience = config.timeout.min(Duration::from_secs(300));
-        let failures =
-            preview::look(&mut engine, desired, &connections, &mut Clock::machine(), patience).await;
+        let failures = preview::look(
+            &mut engine,
+            desired,
+            &connections,
+            &mut Clock::machine(),
+            patience,
+        )
+        .await;
         let report = Report::new(&engine.plans());
-        anstream::stdout().write_all(report.text.as_bytes()).context("cannot write to stdout")?;
+        anstream::stdout()
+            .write_all(report.text.as_bytes())
+            .context("cannot write to stdout")?;
         if !failures.is_empty() {
             let hint = "what lives there is not planned; everything else is";
             return Err(Advised::error(failures.join("; "), hint));
         }
-        Ok(match (faulty, self.detailed_exitcode && report.changes > 0) {
-            (true, _) => ExitCode::FAILURE,
-            (false, true) => ExitCode::from(2),
-            (false, false) => ExitCode::SUCCESS,
-        })
+        Ok(
+            match (faulty, self.detailed_exitcode && report.changes > 0) {
+                (true, _) => ExitCode::FAILURE,
+                (false, true) => ExitCode::from(2),
+                (false, false) => ExitCode::SUCCESS,
+            },
+        )
     }
 }
 
@@ -137,7 +154,9 @@ impl Report {
         if changes == 0 && blocked == 0 {
             text.push_str("Nothing to do: the cloud is as the manifests say.\n");
         } else {
-            text.push_str(&format!("Plan: {create} to create, {change} to change, {delete} to delete"));
+            text.push_str(&format!(
+                "Plan: {create} to create, {change} to change, {delete} to delete"
+            ));
             if blocked > 0 {
                 text.push_str(&format!("; {blocked} blocked"));
             }
@@ -152,9 +171,15 @@ fn sort(intention: &Intention) -> Sort {
         Decision::InSync | Decision::Suspended(None) => Sort::Nothing,
         Decision::Blocked(_) => Sort::Blocked,
         Decision::Suspended(Some(_)) => Sort::Wait,
-        Decision::Do(Todo { intent: Intent::Create, .. }) => Sort::Create,
+        Decision::Do(Todo {
+            intent: Intent::Create,
+            ..
+        }) => Sort::Create,
         Decision::Do(_) if intention.deleting => Sort::Delete,
-        Decision::Do(Todo { intent: Intent::Delete | Intent::Inspect, .. }) => Sort::Wait,
+        Decision::Do(Todo {
+            intent: Intent::Delete | Intent::Inspect,
+            ..
+        }) => Sort::Wait,
         Decision::Do(_) => Sort::Change,
         Decision::Wait(Waiting::Grace(_) | Waiting::Dependents(_)) => Sort::Delete,
         Decision::Wait(Waiting::For { .. } | Waiting::Value { .. })
@@ -174,11 +199,18 @@ fn lines(key: &Key, intention: &Intention) -> String {
         Sort::Wait | Sort::Nothing => (".", "wait", Style::new().dimmed()),
         Sort::Blocked => ("!", "blocked", Style::new().red()),
     };
-    let mut text = format!("{} {} {}", sign.style(style), key.short(), word.style(style));
+    let mut text = format!(
+        "{} {} {}",
+        sign.style(style),
+        key.short(),
+        word.style(style)
+    );
     let note = match &intention.plan {
         Decision::Wait(waiting) => Some(waiting.to_string()),
         Decision::Blocked(blocker) => Some(blocker.to_string()),
-        Decision::Suspended(Some(todo)) => Some(format!("suspended; without that: {}", todo.intent)),
+        Decision::Suspended(Some(todo)) => {
+            Some(format!("suspended; without that: {}", todo.intent))
+        }
         Decision::Do(todo) if !matches!(todo.intent, Intent::Create | Intent::Update(_)) => {
             Some(todo.intent.to_string())
         }
@@ -193,7 +225,8 @@ fn lines(key: &Key, intention: &Intention) -> String {
             let (have, want) = (brief(&difference.have), brief(&difference.want));
             let sign = "~".style(Style::new().yellow());
             // Writing to a String does not fail.
-            let _: Result<(), _> = writeln!(text, "    {sign} {}: {have} -> {want}", difference.field);
+            let _: Result<(), _> =
+                writeln!(text, "    {sign} {}: {have} -> {want}", difference.field);
         }
     }
     text
@@ -223,27 +256,65 @@ mod tests {
     fn a_plan_says_what_is_made_changed_and_deleted() {
         let key = |kind: &str, name: &str| Key::new(kind, "default", name);
         let todo = |intent, why| Decision::Do(Todo { intent, why });
-        let size = Difference { field: "size", class: Class::Action, have: json!(5), want: json!(9) };
+        let size = Difference {
+            field: "size",
+            class: Class::Action,
+            have: json!(5),
+            want: json!(9),
+        };
         let network = key("Network", "n");
         let intentions = BTreeMap::from([
-            (network.clone(), Intention { plan: todo(Intent::Create, vec![]), exists: false, deleting: false }),
-            (key("Port", "p"), Intention {
-                plan: Decision::Wait(Waiting::For { key: network, stage: Stage::Created }),
-                exists: false,
-                deleting: false,
-            }),
-            (key("Volume", "v"), Intention {
-                plan: todo(Intent::Act("size"), vec![size]),
-                exists: true,
-                deleting: false,
-            }),
-            (key("Volume", "w"), Intention { plan: todo(Intent::Inspect, vec![]), exists: true, deleting: true }),
-            (key("Volume", "x"), Intention {
-                plan: Decision::Blocked(Blocker::Protected),
-                exists: true,
-                deleting: true,
-            }),
-            (key("Volume", "y"), Intention { plan: Decision::InSync, exists: true, deleting: false }),
+            (
+                network.clone(),
+                Intention {
+                    plan: todo(Intent::Create, vec![]),
+                    exists: false,
+                    deleting: false,
+                },
+            ),
+            (
+                key("Port", "p"),
+                Intention {
+                    plan: Decision::Wait(Waiting::For {
+                        key: network,
+                        stage: Stage::Created,
+                    }),
+                    exists: false,
+                    deleting: false,
+                },
+            ),
+            (
+                key("Volume", "v"),
+                Intention {
+                    plan: todo(Intent::Act("size"), vec![size]),
+                    exists: true,
+                    deleting: false,
+                },
+            ),
+            (
+                key("Volume", "w"),
+                Intention {
+                    plan: todo(Intent::Inspect, vec![]),
+                    exists: true,
+                    deleting: true,
+                },
+            ),
+            (
+                key("Volume", "x"),
+                Intention {
+                    plan: Decision::Blocked(Blocker::Protected),
+                    exists: true,
+                    deleting: true,
+                },
+            ),
+            (
+                key("Volume", "y"),
+                Intention {
+                    plan: Decision::InSync,
+                    exists: true,
+                    deleting: false,
+                },
+            ),
         ]);
         let report = Report::new(&intentions);
         let plain = anstream::adapter::strip_str(&report.text).to_string();

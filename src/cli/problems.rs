@@ -1,6 +1,9 @@
 //! Problems of manifests, each with the line that it is about.
 
-#![expect(clippy::disallowed_methods, reason = "the line is read from the file that it is in")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the line is read from the file that it is in"
+)]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +17,10 @@ pub(super) fn render(problems: &[Problem], texts: &HashMap<Arc<str>, String>) ->
         let origin = problem.origin.as_ref()?;
         texts.get(&origin.file).map(String::as_str)
     };
-    problems.iter().map(|problem| format!("{}\n", problem.render(text(problem)))).collect()
+    problems
+        .iter()
+        .map(|problem| format!("{}\n", problem.render(text(problem))))
+        .collect()
 }
 
 /// One problem; its file is read again, and may have changed or gone in the meantime.

@@ -56,7 +56,10 @@ impl<W: Write> Progress<W> {
         let snapshot = &picture.snapshot;
         self.show_problems(snapshot)?;
         self.show_scopes(snapshot, seconds)?;
-        let width = snapshot.objects.keys().map(|key| key.short().to_string().chars().count());
+        let width = snapshot
+            .objects
+            .keys()
+            .map(|key| key.short().to_string().chars().count());
         let width = width.max().unwrap_or(0).min(WIDEST);
         for (key, object) in &snapshot.objects {
             let standing = Standing::of(object);
@@ -69,11 +72,18 @@ impl<W: Write> Progress<W> {
             }
             self.seen.insert(key.clone(), standing);
         }
-        let gone: Vec<Key> =
-            self.seen.keys().filter(|key| !snapshot.objects.contains_key(*key)).cloned().collect();
+        let gone: Vec<Key> = self
+            .seen
+            .keys()
+            .filter(|key| !snapshot.objects.contains_key(*key))
+            .cloned()
+            .collect();
         for key in gone {
             self.seen.remove(&key);
-            let standing = Standing { word: "Deleted", detail: String::new() };
+            let standing = Standing {
+                word: "Deleted",
+                detail: String::new(),
+            };
             self.line(seconds, &key, width, &standing)?;
         }
         self.out.flush()
@@ -82,11 +92,10 @@ impl<W: Write> Progress<W> {
     /// Whether everything has just become as it should be.
     pub(super) fn has_just_converged(&mut self, picture: &Picture) -> bool {
         let now = picture.loaded && picture.snapshot.looked && picture.snapshot.is_converged();
-        now && !std::mem::replace(&mut self.converged, now)
-            || {
-                self.converged = now;
-                false
-            }
+        now && !std::mem::replace(&mut self.converged, now) || {
+            self.converged = now;
+            false
+        }
     }
 
     /// Prints the table of all objects.
@@ -99,10 +108,15 @@ impl<W: Write> Progress<W> {
     fn show_problems(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         for problem in &snapshot.problems {
             if self.problems.insert(problem.clone()) {
-                writeln!(self.out, "{}", problems::render_from(problem, &self.directory))?;
+                writeln!(
+                    self.out,
+                    "{}",
+                    problems::render_from(problem, &self.directory)
+                )?;
             }
         }
-        self.problems.retain(|problem| snapshot.problems.contains(problem));
+        self.problems
+            .retain(|problem| snapshot.problems.contains(problem));
         Ok(())
     }
 
@@ -112,15 +126,30 @@ impl<W: Write> Progress<W> {
                 self.errors.remove(&*scope.0);
                 continue;
             };
-            if self.errors.insert(scope.to_string(), error.clone()).as_ref() != Some(error) {
+            if self
+                .errors
+                .insert(scope.to_string(), error.clone())
+                .as_ref()
+                != Some(error)
+            {
                 let word = "cannot be used".style(Style::new().red());
-                writeln!(self.out, "{seconds:7.1}s  cloud {scope} {word}: {}", clean(error))?;
+                writeln!(
+                    self.out,
+                    "{seconds:7.1}s  cloud {scope} {word}: {}",
+                    clean(error)
+                )?;
             }
         }
         Ok(())
     }
 
-    fn line(&mut self, seconds: f64, key: &Key, width: usize, standing: &Standing) -> io::Result<()> {
+    fn line(
+        &mut self,
+        seconds: f64,
+        key: &Key,
+        width: usize,
+        standing: &Standing,
+    ) -> io::Result<()> {
         let Standing { word, detail } = standing;
         let name = key.short().to_string();
         let word = format!("{word:<9}");
@@ -140,7 +169,10 @@ pub(super) fn summary(snapshot: &Snapshot) -> String {
     for (key, object) in &snapshot.objects {
         let standing = Standing::of(object);
         done += usize::from(standing.word == "Available");
-        let available = object.status.condition("Available").map_or("Unknown", |it| truth(it.status));
+        let available = object
+            .status
+            .condition("Available")
+            .map_or("Unknown", |it| truth(it.status));
         let message = match standing.word {
             "Available" => standing.detail,
             word => format!("{word}: {}", standing.detail),

@@ -72,10 +72,11 @@ impl Run {
             Some(address) => Some(serve::bind(address).await?),
             None => None,
         };
-        let listener = endpoint.map(|(listener, bound)| {
-            (listener, format!("http://{bound}/metrics"))
-        });
-        Session::start(config, environment, running, opened, listener, self.once)?.run().await
+        let listener =
+            endpoint.map(|(listener, bound)| (listener, format!("http://{bound}/metrics")));
+        Session::start(config, environment, running, opened, listener, self.once)?
+            .run()
+            .await
     }
 }
 
@@ -88,7 +89,8 @@ pub(super) fn settings(
 ) -> anyhow::Result<Config> {
     let flags = match file {
         Some(path) => {
-            let file = Flags::from_file(path).map_err(|error| Advised::error(error.message, error.hint))?;
+            let file = Flags::from_file(path)
+                .map_err(|error| Advised::error(error.message, error.hint))?;
             flags.or(file)
         }
         None => flags,
@@ -100,12 +102,16 @@ pub(super) fn settings(
 /// As a service everything that changes is logged; for a person who watches the lines on stdout say so.
 pub(super) fn start_log(config: &Config, watched: bool) -> anyhow::Result<()> {
     use std::io::IsTerminal as _;
-    let watched = watched || std::io::stdout().is_terminal() && config.log_format == LogFormat::Text;
+    let watched =
+        watched || std::io::stdout().is_terminal() && config.log_format == LogFormat::Text;
     let usual = if watched { "error" } else { "info" };
     let filter = config.log_level.as_deref().unwrap_or(usual);
     telemetry::start(config.log_format, filter).map_err(|error| {
         let hint = "such as warn, debug, or info,stackward::cloud=debug";
-        Advised::error(format!("--log-level `{filter}` is not understood: {error}"), hint)
+        Advised::error(
+            format!("--log-level `{filter}` is not understood: {error}"),
+            hint,
+        )
     })
 }
 
@@ -148,7 +154,11 @@ impl Session {
         });
         let again = Arc::new(Notify::new());
         let scope = config.cloud.scope();
-        let loader = Loader::new(config.manifests.clone(), config.allow_files_from.clone(), scope);
+        let loader = Loader::new(
+            config.manifests.clone(),
+            config.allow_files_from.clone(),
+            scope,
+        );
         let following = watch::follow(
             loader,
             config.manifests.clone(),
@@ -167,11 +177,22 @@ impl Session {
                 metrics,
             };
             tracing::info!(address = url, "listening");
-            telemetry::spawn("endpoint", serve::serve(listener, shown, daemon.stop.clone()));
+            telemetry::spawn(
+                "endpoint",
+                serve::serve(listener, shown, daemon.stop.clone()),
+            );
             metrics_url = Some(url);
         }
         let began = Instant::now();
-        Ok(Self { config, once, daemon, again, metrics_url, began, _sandbox: sandbox })
+        Ok(Self {
+            config,
+            once,
+            daemon,
+            again,
+            metrics_url,
+            began,
+            _sandbox: sandbox,
+        })
     }
 
     async fn run(self) -> anyhow::Result<ExitCode> {
@@ -221,7 +242,9 @@ impl Session {
         let cloud = match &self.config.cloud {
             crate::config::CloudChoice::Default => "the default cloud".to_owned(),
             crate::config::CloudChoice::Named(name) => format!("cloud {name}"),
-            crate::config::CloudChoice::Sandbox => "a simulated cloud inside of this process".to_owned(),
+            crate::config::CloudChoice::Sandbox => {
+                "a simulated cloud inside of this process".to_owned()
+            }
         };
         progress.say(&format!("manifests: {manifests}, on {cloud}"))?;
         match &self.metrics_url {
@@ -231,7 +254,12 @@ impl Session {
     }
 
     fn explain(&self, picture: &Picture, patience: &Patience) -> anyhow::Result<()> {
-        let errors = picture.snapshot.problems.iter().filter(|problem| problem.is_error()).count();
+        let errors = picture
+            .snapshot
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .count();
         let words = if patience.is_over() {
             let timeout = crate::manifest::duration_text(self.config.timeout);
             Advised::error(
@@ -244,7 +272,10 @@ impl Session {
             let hint = "correct them; `stackward validate` shows them without a cloud";
             Advised::error(format!("{errors} problems in the manifests"), hint)
         } else if !picture.snapshot.is_converged() {
-            Advised::error("what is left needs a person", "the objects above say what is in their way")
+            Advised::error(
+                "what is left needs a person",
+                "the objects above say what is in their way",
+            )
         } else {
             return Ok(());
         };
@@ -261,7 +292,11 @@ impl Session {
 }
 
 fn ended_by_signal(once: bool) -> ExitCode {
-    if once { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if once {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// How long `--once` waits for what does not move.
@@ -274,7 +309,11 @@ struct Patience {
 
 impl Patience {
     const fn new(end: Instant) -> Self {
-        Self { end, next: end, stuck_since: None }
+        Self {
+            end,
+            next: end,
+            stuck_since: None,
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -291,9 +330,16 @@ impl Patience {
         if !picture.loaded {
             return None;
         }
-        let faultless = !snapshot.problems.iter().any(crate::manifest::Problem::is_error);
+        let faultless = !snapshot
+            .problems
+            .iter()
+            .any(crate::manifest::Problem::is_error);
         if snapshot.looked && snapshot.is_converged() {
-            return Some(if faultless { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Some(if faultless {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
         let prospect = outlook(snapshot, &picture.refused);
         let wait = match prospect {
@@ -303,7 +349,9 @@ impl Patience {
             }
             Prospect::Outside => OUTSIDE_AFTER,
             // Converged is not yet said: the first look is under way.
-            Prospect::Done | Prospect::Stuck if !snapshot.looked && picture.refused.is_empty() => return None,
+            Prospect::Done | Prospect::Stuck if !snapshot.looked && picture.refused.is_empty() => {
+                return None;
+            }
             Prospect::Done | Prospect::Stuck => STUCK_AFTER,
         };
         let since = match self.stuck_since {

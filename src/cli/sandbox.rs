@@ -1,6 +1,9 @@
 //! `stackward sandbox`: a simulated OpenStack for trials, with any client.
 
-#![expect(clippy::disallowed_methods, reason = "a clouds.yaml is written on request")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a clouds.yaml is written on request"
+)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +57,10 @@ impl Sandbox {
         };
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let options = Options { clock, ..Options::default() };
+        let options = Options {
+            clock,
+            ..Options::default()
+        };
         let running = Cloud::start(options, self.listen).await.map_err(|error| {
             let hint = "choose another --listen; port 0 takes a free one";
             Advised::error(format!("cannot listen on {}: {error}", self.listen), hint)
@@ -65,7 +71,10 @@ impl Sandbox {
                 std::fs::write(path, running.clouds_yaml())
                     .with_context(|| format!("cannot write {}", path.display()))?;
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                words.push_str(&format!("export OS_CLIENT_CONFIG_FILE={}\n", path.display()));
+                words.push_str(&format!(
+                    "export OS_CLIENT_CONFIG_FILE={}\n",
+                    path.display()
+                ));
                 words.push_str("export OS_CLOUD=sandbox\n");
             }
             None => words.push_str(&format!("clouds.yaml:\n{}", running.clouds_yaml())),

@@ -41,7 +41,9 @@ impl Schema {
             }
         };
         let text = serde_json::to_string_pretty(&schema)? + "\n";
-        anstream::stdout().write_all(text.as_bytes()).context("cannot write to stdout")?;
+        anstream::stdout()
+            .write_all(text.as_bytes())
+            .context("cannot write to stdout")?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -33,8 +33,14 @@ impl Standing {
             let condition = status.condition(kind);
             condition.map(|it| clean(&it.message)).unwrap_or_default()
         };
-        let holds = |kind| status.condition(kind).is_some_and(|it| it.status == Truth::True);
-        let failing = status.condition("Progressing").is_some_and(|it| it.reason == "TransientError");
+        let holds = |kind| {
+            status
+                .condition(kind)
+                .is_some_and(|it| it.status == Truth::True)
+        };
+        let failing = status
+            .condition("Progressing")
+            .is_some_and(|it| it.reason == "TransientError");
         let (word, detail) = if holds("Blocked") {
             ("Blocked", message("Blocked"))
         } else if holds("Suspended") {
@@ -44,11 +50,18 @@ impl Standing {
         } else if object.deleting {
             ("Deleting", message("Progressing"))
         } else if status.is_available() && !status.is_progressing() {
-            ("Available", status.id.as_deref().map(clean).unwrap_or_default())
+            (
+                "Available",
+                status.id.as_deref().map(clean).unwrap_or_default(),
+            )
         } else if !status.is_progressing() {
             ("Stopped", message("Available"))
         } else if object.reason == "Doing" {
-            let word = if status.id.is_none() { "Creating" } else { "Changing" };
+            let word = if status.id.is_none() {
+                "Creating"
+            } else {
+                "Changing"
+            };
             (word, message("Progressing"))
         } else if matches!(object.reason, "Moving" | "Settling") {
             ("Building", message("Progressing"))
@@ -62,14 +75,18 @@ impl Standing {
 /// Whether an object will be done without help. `refused` are scopes with wrong credentials.
 pub(super) fn prospect(object: &ObjectView, refused: &BTreeMap<Scope, String>) -> Prospect {
     let status = &object.status;
-    let blocked = status.condition("Blocked").is_some_and(|it| it.status == Truth::True);
+    let blocked = status
+        .condition("Blocked")
+        .is_some_and(|it| it.status == Truth::True);
     if !object.deleting && status.is_available() && !status.is_progressing() && !blocked {
         return Prospect::Done;
     }
     match object.reason {
         _ if blocked => Prospect::Stuck,
         // Whoever waits for another object moves when that one does.
-        "InSync" | "Suspended" | "Dependency" | "Value" | "Dependents" | "Manifests" => Prospect::Stuck,
+        "InSync" | "Suspended" | "Dependency" | "Value" | "Dependents" | "Manifests" => {
+            Prospect::Stuck
+        }
         "FirstLook" | "LookFailed" if refused.contains_key(&object.scope) => Prospect::Stuck,
         "External" => Prospect::Outside,
         _ => Prospect::Moving,
@@ -78,11 +95,16 @@ pub(super) fn prospect(object: &ObjectView, refused: &BTreeMap<Scope, String>) -
 
 /// The best prospect of all objects; `Done` when there are none.
 pub(super) fn outlook(snapshot: &Snapshot, refused: &BTreeMap<Scope, String>) -> Prospect {
-    let prospects = snapshot.objects.values().map(|object| prospect(object, refused));
+    let prospects = snapshot
+        .objects
+        .values()
+        .map(|object| prospect(object, refused));
     prospects.max().unwrap_or(Prospect::Done)
 }
 
 /// Words of a service must not steer the terminal.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

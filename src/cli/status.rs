@@ -23,7 +23,12 @@ The exit status is 0 when every object is Available and nothing is left to do, a
 #[command(after_help = EXAMPLES)]
 pub(super) struct Status {
     /// Address of the daemon's endpoint
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9797", env = "STACKWARD_ADDRESS")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9797",
+        env = "STACKWARD_ADDRESS"
+    )]
     address: String,
     /// Form of the answer
     #[arg(long, short, value_name = "FORM", default_value = "table")]
@@ -46,9 +51,15 @@ impl Status {
             Output::Table => table_of(&status),
             Output::Json => serde_json::to_string_pretty(&status)? + "\n",
         };
-        anstream::stdout().write_all(text.as_bytes()).context("cannot write to stdout")?;
+        anstream::stdout()
+            .write_all(text.as_bytes())
+            .context("cannot write to stdout")?;
         let done = objects(&status).all(|(_, object)| is_done(object));
-        Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if done {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
     async fn fetch(&self) -> anyhow::Result<Value> {
@@ -57,13 +68,17 @@ impl Status {
             false => format!("http://{}", self.address),
         };
         let address = format!("{}/status", base.trim_end_matches('/'));
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()?;
         let unreachable = |error: reqwest::Error| {
             let mut cause: &dyn std::error::Error = &error;
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            let hint = "is the daemon running? --address says where: the one that it prints or logs";
+            let hint =
+                "is the daemon running? --address says where: the one that it prints or logs";
             Advised::error(format!("no answer from {address}: {cause}"), hint)
         };
         let answer = client.get(&address).send().await.map_err(unreachable)?;
@@ -82,7 +97,10 @@ fn objects(status: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
+    object["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|it| it["type"] == kind)
 }
 
 fn is_done(object: &Value) -> bool {
@@ -95,30 +113,56 @@ fn table_of(status: &Value) -> String {
     let mut done = 0;
     for (key, object) in objects(status) {
         done += usize::from(is_done(object));
-        let short = key.parse::<crate::manifest::Key>().map(|key| key.short().to_string());
+        let short = key
+            .parse::<crate::manifest::Key>()
+            .map(|key| key.short().to_string());
         let short = short.unwrap_or_else(|_| key.clone());
         let (kind, name) = short.split_once('/').unwrap_or(("", &short));
         let state = |kind| {
-            condition(object, kind).and_then(|it| it["status"].as_str()).unwrap_or("Unknown")
+            condition(object, kind)
+                .and_then(|it| it["status"].as_str())
+                .unwrap_or("Unknown")
         };
         let kinds = ["Blocked", "Suspended", "Progressing"];
-        let message = kinds.iter().find_map(|kind| condition(object, kind)?["message"].as_str());
-        let message = if is_done(object) { object["status"]["id"].as_str() } else { message };
+        let message = kinds
+            .iter()
+            .find_map(|kind| condition(object, kind)?["message"].as_str());
+        let message = if is_done(object) {
+            object["status"]["id"].as_str()
+        } else {
+            message
+        };
         let message = clean(message.unwrap_or_default());
-        let row = [kind, name, state("Available"), state("Progressing"), &message];
+        let row = [
+            kind,
+            name,
+            state("Available"),
+            state("Progressing"),
+            &message,
+        ];
         let _: &mut comfy_table::Table = rows.add_row(row);
     }
     let all = objects(status).count();
-    let mut text = if all > 0 { table::text(&rows) } else { String::new() };
+    let mut text = if all > 0 {
+        table::text(&rows)
+    } else {
+        String::new()
+    };
     let problems = status["problems"].as_array().map_or(0, Vec::len);
-    text.push_str(&format!("\n{done} of {all} objects are Available and up to date"));
+    text.push_str(&format!(
+        "\n{done} of {all} objects are Available and up to date"
+    ));
     if problems > 0 {
         text.push_str(&format!(", {problems} problems in the manifests"));
     }
     text.push_str(".\n");
     for (scope, view) in status["scopes"].as_object().into_iter().flatten() {
         if let Some(error) = view["error"].as_str() {
-            text.push_str(&format!("cloud {} cannot be used: {}\n", clean(scope), clean(error)));
+            text.push_str(&format!(
+                "cloud {} cannot be used: {}\n",
+                clean(scope),
+                clean(error)
+            ));
         }
     }
     text

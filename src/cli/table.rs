@@ -19,5 +19,8 @@ pub(super) fn table<const N: usize>(columns: [&str; N]) -> Table {
 
 /// A table's text without the blanks at the ends of its lines.
 pub(super) fn text(table: &Table) -> String {
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }

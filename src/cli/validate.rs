@@ -39,7 +39,12 @@ impl Validate {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         use std::io::Write as _;
         let mut loader = Loader::new(self.directory, self.allow_files_from, Scope::new("default"));
-        let Loaded { desired, texts, identity, .. } = loader.load();
+        let Loaded {
+            desired,
+            texts,
+            identity,
+            ..
+        } = loader.load();
         let mut found = desired.problems.clone();
         if identity.is_some() {
             found.extend(missing(&desired, self.strict));
@@ -55,8 +60,14 @@ impl Validate {
             counted(errors, "error"),
             counted(found.len() - errors, "warning"),
         );
-        anstream::stdout().write_all(summary.as_bytes()).context("cannot write to stdout")?;
-        Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        anstream::stdout()
+            .write_all(summary.as_bytes())
+            .context("cannot write to stdout")?;
+        Ok(if errors == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -65,14 +76,23 @@ fn missing(desired: &Desired, strict: bool) -> Vec<Problem> {
     let declared = desired.declared();
     let mut problems = Vec::new();
     for (key, object) in &desired.objects {
-        for target in object.refers_to.iter().filter(|target| !declared.contains(target)) {
-            let message = format!("{} is referred to, and no manifest declares it", target.short());
+        for target in object
+            .refers_to
+            .iter()
+            .filter(|target| !declared.contains(target))
+        {
+            let message = format!(
+                "{} is referred to, and no manifest declares it",
+                target.short()
+            );
             let mut problem = if strict {
                 Problem::error(Code::MissingReference, message)
             } else {
                 Problem::warning(Code::MissingReference, message)
             };
-            problem = problem.at(object.manifest.origin.clone()).about(key.clone());
+            problem = problem
+                .at(object.manifest.origin.clone())
+                .about(key.clone());
             problems.push(match similar(target, &declared) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
                 None => problem.hint(format!("declare a {} named `{}`", target.kind, target.name)),

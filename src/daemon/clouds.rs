@@ -1,7 +1,7 @@
 //! Connections to OpenStack: which credentials a scope's source means, and who is told of requests.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -34,30 +34,41 @@ impl OpenStack {
     fn profile(&self, scope: &Scope, source: &Source) -> Result<Profile, ConfigError> {
         let environment = &self.environment;
         match source {
-            Source::Secret { clouds_yaml, cacert, cloud } => {
+            Source::Secret {
+                clouds_yaml,
+                cacert,
+                cloud,
+            } => {
                 let text = clouds_yaml.expose_text().unwrap_or_default();
                 let cacert = cacert.as_ref().and_then(|pem| pem.expose_text());
                 Profile::from_clouds_yaml(text, cloud, cacert, environment)
             }
             // The journal remembers a scope by its name alone, also the default one.
-            Source::Cloud(_) if *scope == self.choice.scope() => match (&self.choice, &self.sandbox) {
-                (CloudChoice::Sandbox, Some(text)) => {
-                    Profile::from_clouds_yaml(text, crate::config::SANDBOX, None, environment)
+            Source::Cloud(_) if *scope == self.choice.scope() => {
+                match (&self.choice, &self.sandbox) {
+                    (CloudChoice::Sandbox, Some(text)) => {
+                        Profile::from_clouds_yaml(text, crate::config::SANDBOX, None, environment)
+                    }
+                    (CloudChoice::Named(name), _) => Profile::load(Some(name), environment),
+                    _ => Profile::load(None, environment),
                 }
-                (CloudChoice::Named(name), _) => Profile::load(Some(name), environment),
-                _ => Profile::load(None, environment),
-            },
+            }
             Source::Cloud(name) => Profile::load(name.as_deref(), environment),
         }
     }
 
     fn open(&self, scope: &Scope, source: &Source) -> Result<OneCloud, Refused> {
-        let refused = |error: ConfigError| {
-            Refused::new(&error.to_string(), error.hint().as_deref(), true)
-        };
+        let refused =
+            |error: ConfigError| Refused::new(&error.to_string(), error.hint().as_deref(), true);
         let profile = self.profile(scope, source).map_err(refused)?;
-        let observer = Exchanges { scope: scope.clone(), metrics: Arc::clone(&self.metrics) };
-        let options = Options { observer: Some(Arc::new(observer)), ..Options::default() };
+        let observer = Exchanges {
+            scope: scope.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let options = Options {
+            observer: Some(Arc::new(observer)),
+            ..Options::default()
+        };
         Ok(OneCloud {
             scope: scope.clone(),
             cloud: Cloud::new(profile, options).map_err(refused)?,
@@ -73,7 +84,9 @@ impl Dial for OpenStack {
         source: &'a Source,
     ) -> BoxFuture<'a, Result<Arc<dyn Remote>, Refused>> {
         // Files are small and local; TLS certificates are read here as well.
-        let opened = self.open(scope, source).map(|cloud| Arc::new(cloud) as Arc<dyn Remote>);
+        let opened = self
+            .open(scope, source)
+            .map(|cloud| Arc::new(cloud) as Arc<dyn Remote>);
         std::future::ready(opened).boxed()
     }
 }

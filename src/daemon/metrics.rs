@@ -24,7 +24,9 @@ use super::process::Process;
 use super::remote::Refused;
 
 /// From a list on the loopback to a slow create.
-const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 /// The metrics of one daemon.
 pub struct Metrics {
@@ -112,7 +114,11 @@ impl Metrics {
             "Bytes of images that were handed over to OpenStack.",
         )?;
         registry.register(Box::new(uploaded.clone()))?;
-        let build = gauge("stackward_build_info", "The running version; always 1.", &["version"])?;
+        let build = gauge(
+            "stackward_build_info",
+            "The running version; always 1.",
+            &["version"],
+        )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             requests: counter(
@@ -170,7 +176,11 @@ impl Metrics {
                 self.objects.with_label_values(&labels).inc();
             }
         }
-        let errors = snapshot.problems.iter().filter(|problem| problem.is_error()).count();
+        let errors = snapshot
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .count();
         let warnings = snapshot.problems.len() - errors;
         for (severity, count) in [("error", errors), ("warning", warnings)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -189,9 +199,20 @@ impl Metrics {
 
     /// A request to a cloud ended.
     pub fn exchanged(&self, cloud: &Scope, exchange: &Exchange<'_>) {
-        let Exchange { service, method, route, outcome, seconds, request_id } = exchange;
-        self.requests.with_label_values(&[&*cloud.0, service, method, route, outcome]).inc();
-        self.durations.with_label_values(&[&*cloud.0, service, method, route]).observe(*seconds);
+        let Exchange {
+            service,
+            method,
+            route,
+            outcome,
+            seconds,
+            request_id,
+        } = exchange;
+        self.requests
+            .with_label_values(&[&*cloud.0, service, method, route, outcome])
+            .inc();
+        self.durations
+            .with_label_values(&[&*cloud.0, service, method, route])
+            .observe(*seconds);
         tracing::debug!(
             cloud = %cloud, service, method, route, outcome = %outcome, seconds, request_id,
             "request ended"
@@ -205,7 +226,9 @@ impl Metrics {
 
     /// The token of a cloud ends then.
     pub fn token_expires(&self, cloud: &Scope, at: Timestamp) {
-        self.token_expiry.with_label_values(&[&*cloud.0]).set(at.as_second());
+        self.token_expiry
+            .with_label_values(&[&*cloud.0])
+            .set(at.as_second());
     }
 
     /// The directory was read, or could not be.
@@ -259,13 +282,20 @@ impl Metrics {
 
     /// A step is about to be sent.
     pub fn step_began(&self, step: &Step) {
-        let Step { key, intent, scope, .. } = step;
+        let Step {
+            key, intent, scope, ..
+        } = step;
         tracing::debug!(object = %key, intent = intent.verb(), cloud = %scope, "step begun");
     }
 
     /// A step was answered, or not.
     pub fn step_ended(&self, step: &Step, result: &Result<Reply, CallError>) {
-        let Step { key, intent, scope, began } = step;
+        let Step {
+            key,
+            intent,
+            scope,
+            began,
+        } = step;
         let (intent, seconds) = (intent.verb(), began.elapsed().as_secs_f64());
         let outcome = match result {
             Ok(_) => "done",
@@ -273,7 +303,9 @@ impl Metrics {
             Err(CallError::Rejected { .. }) => "rejected",
             Err(CallError::Unknown { .. }) => "unknown",
         };
-        self.steps.with_label_values(&[&*key.kind, intent, outcome]).inc();
+        self.steps
+            .with_label_values(&[&*key.kind, intent, outcome])
+            .inc();
         match result {
             Ok(reply) => tracing::info!(
                 object = %key, intent, cloud = %scope, seconds, request_id = reply.request_id,
@@ -295,7 +327,9 @@ impl Metrics {
             let before = before.objects.get(key);
             for condition in &object.status.conditions {
                 let was = before.and_then(|object| object.status.condition(condition.kind));
-                if was.map(|was| (was.status, was.reason)) == Some((condition.status, condition.reason)) {
+                if was.map(|was| (was.status, was.reason))
+                    == Some((condition.status, condition.reason))
+                {
                     continue;
                 }
                 tracing::info!(
@@ -308,15 +342,27 @@ impl Metrics {
                 );
             }
         }
-        for key in before.objects.keys().filter(|key| !now.objects.contains_key(key)) {
+        for key in before
+            .objects
+            .keys()
+            .filter(|key| !now.objects.contains_key(key))
+        {
             tracing::info!(object = %key, "object gone");
         }
-        for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+        for problem in now
+            .problems
+            .iter()
+            .filter(|problem| !before.problems.contains(problem))
+        {
             let origin = problem.origin.as_ref().map(ToString::to_string);
             let object = problem.object.as_ref().map(ToString::to_string);
             tracing::warn!(
-                code = problem.code.as_str(), origin, object, detail = problem.message,
-                hint = problem.hint, "problem in the manifests"
+                code = problem.code.as_str(),
+                origin,
+                object,
+                detail = problem.message,
+                hint = problem.hint,
+                "problem in the manifests"
             );
         }
     }

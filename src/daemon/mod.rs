@@ -105,4 +105,3 @@ impl Daemon {
         let _: Result<(), _> = self.task.await;
     }
 }
-

@@ -188,7 +188,12 @@ impl Turn {
                 }
             }
             Event::Recorded { result, .. } => self.metrics.journal_written(result),
-            Event::Listed { scope, kind, result: Err(error), .. } => {
+            Event::Listed {
+                scope,
+                kind,
+                result: Err(error),
+                ..
+            } => {
                 self.metrics.list_failed(scope, kind, error);
             }
             _ => {}
@@ -222,7 +227,12 @@ impl Turn {
                 let started_at = self.clock.now();
                 let remote = self.connections.look(&scope);
                 let event = move |scope, result| {
-                    Outcome::Event(Event::Listed { scope, kind, started_at, result })
+                    Outcome::Event(Event::Listed {
+                        scope,
+                        kind,
+                        started_at,
+                        result,
+                    })
                 };
                 let last_words = event(scope.clone(), Err(crashed("the list")));
                 let task = self.reads.spawn(async move {
@@ -234,16 +244,30 @@ impl Turn {
                 });
                 self.last_words.insert(task.id(), last_words);
             }
-            Effect::Call { ticket, scope, key, intent, call } => {
+            Effect::Call {
+                ticket,
+                scope,
+                key,
+                intent,
+                call,
+            } => {
                 self.call(ticket, &scope, key, intent, call);
             }
             Effect::Record { ticket, changes } => {
                 let store = self.store.clone();
                 let event = move |result| Outcome::Event(Event::Recorded { ticket, result });
                 let task = self.writes.spawn(async move {
-                    event(store.write(changes).await.map_err(|error| error.to_string()))
+                    event(
+                        store
+                            .write(changes)
+                            .await
+                            .map_err(|error| error.to_string()),
+                    )
                 });
-                self.expect(&task, event(Err("the write to the journal crashed".to_owned())));
+                self.expect(
+                    &task,
+                    event(Err("the write to the journal crashed".to_owned())),
+                );
             }
             Effect::Alarm(at) => self.alarm = Some(at),
             Effect::Publish => self.unpublished = true,
@@ -251,7 +275,12 @@ impl Turn {
     }
 
     fn call(&mut self, ticket: Ticket, scope: &Scope, key: Key, intent: Intent, call: Call) {
-        let step = Step { key, intent, scope: scope.clone(), began: Instant::now() };
+        let step = Step {
+            key,
+            intent,
+            scope: scope.clone(),
+            began: Instant::now(),
+        };
         self.metrics.step_began(&step);
         self.steps.insert(ticket, step);
         let remote = self.connections.remote(scope);
@@ -277,21 +306,28 @@ impl Turn {
             loaded: self.loaded,
             refused: self.refused.clone(),
         };
-        self.metrics.published(&self.pictures.borrow().snapshot, &picture.snapshot);
+        self.metrics
+            .published(&self.pictures.borrow().snapshot, &picture.snapshot);
         self.pictures.send_replace(picture);
     }
 }
 
 /// What a stop still lets happen: outcomes are written down, but no new request is announced.
 fn finishing(effect: Effect) -> Option<Effect> {
-    let announces = |change: &Change| matches!(change, Change::Put(_, record) if record.intent.is_some());
+    let announces =
+        |change: &Change| matches!(change, Change::Put(_, record) if record.intent.is_some());
     match effect {
-        Effect::Record { ticket, mut changes } => {
+        Effect::Record {
+            ticket,
+            mut changes,
+        } => {
             changes.retain(|change| !announces(change));
             (!changes.is_empty()).then_some(Effect::Record { ticket, changes })
         }
         Effect::Publish => Some(effect),
-        Effect::Connect { .. } | Effect::List { .. } | Effect::Call { .. } | Effect::Alarm(_) => None,
+        Effect::Connect { .. } | Effect::List { .. } | Effect::Call { .. } | Effect::Alarm(_) => {
+            None
+        }
     }
 }
 

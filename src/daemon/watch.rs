@@ -3,7 +3,10 @@
 //! The notice is a hint only: file systems lose them, and links move without any. What counts is the
 //! reading, which is repeated at an interval whatever happens.
 
-#![expect(clippy::disallowed_methods, reason = "which directory stands there is asked of the system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "which directory stands there is asked of the system"
+)]
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -54,12 +57,25 @@ pub async fn follow(
             return;
         };
         loader = back;
-        let Loaded { desired, identity, removed, .. } = loaded;
+        let Loaded {
+            desired,
+            identity,
+            removed,
+            ..
+        } = loaded;
         metrics.scanned(&desired, identity.is_some());
         let replaced = identity.is_some() && identity != watch.watched;
         let unsure = std::mem::take(&mut confirm) || removed || replaced;
-        let pause = if unsure { CONFIRM.min(interval) } else { interval };
-        if inputs.send(Input::Desired(Box::new(desired))).await.is_err() {
+        let pause = if unsure {
+            CONFIRM.min(interval)
+        } else {
+            interval
+        };
+        if inputs
+            .send(Input::Desired(Box::new(desired)))
+            .await
+            .is_err()
+        {
             return;
         }
         tokio::select! {
@@ -86,13 +102,23 @@ impl Watch {
         // One notice is as good as many.
         let (sender, notices) = mpsc::channel(1);
         let given = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        Self { given, watched: None, watcher: None, notices, sender, complained: false }
+        Self {
+            given,
+            watched: None,
+            watcher: None,
+            notices,
+            sender,
+            complained: false,
+        }
     }
 
     /// Watches the directory that stands there now, if that is not done yet.
     fn renew(&mut self, metrics: &Metrics) {
         let now = std::fs::metadata(&self.given)
-            .map(|found| Identity { device: found.dev(), inode: found.ino() })
+            .map(|found| Identity {
+                device: found.dev(),
+                inode: found.ino(),
+            })
             .ok();
         if self.watcher.is_some() && self.watched == now {
             return;
@@ -113,18 +139,19 @@ impl Watch {
         let sender = self.sender.clone();
         let root = std::fs::canonicalize(&self.given).unwrap_or_else(|_| self.given.clone());
         let tops = [self.given.clone(), root.clone()];
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading is an event, too, and would never end. An error means that some were lost.
-            let matters = event.map_or(true, |event| {
-                let ours = |path: &PathBuf| tops.iter().any(|top| path.starts_with(top));
-                let ours = event.paths.is_empty() || event.paths.iter().any(ours);
-                ours && !matches!(event.kind, EventKind::Access(_))
-            });
-            if matters {
-                // Full: there is a notice already.
-                let _: Result<(), _> = sender.try_send(());
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading is an event, too, and would never end. An error means that some were lost.
+                let matters = event.map_or(true, |event| {
+                    let ours = |path: &PathBuf| tops.iter().any(|top| path.starts_with(top));
+                    let ours = event.paths.is_empty() || event.paths.iter().any(ours);
+                    ours && !matches!(event.kind, EventKind::Access(_))
+                });
+                if matters {
+                    // Full: there is a notice already.
+                    let _: Result<(), _> = sender.try_send(());
+                }
+            })?;
         if self.watched.is_some() {
             watcher.watch(&root, RecursiveMode::Recursive)?;
         }
