@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use tokio::time::Instant;
 
@@ -38,6 +39,8 @@ pub struct Metrics {
     list_age: GaugeVec,
     journal_writes: IntCounterVec,
     scans: IntCounterVec,
+    uploaded: IntCounter,
+    token_expiry: IntGaugeVec,
     process: Process,
 }
 
@@ -106,6 +109,11 @@ impl Metrics {
             &["cloud", "kind"],
         )?;
         registry.register(Box::new(list_age.clone()))?;
+        let uploaded = IntCounter::new(
+            "stackward_upload_bytes_total",
+            "Bytes of images that were handed over to OpenStack.",
+        )?;
+        registry.register(Box::new(uploaded.clone()))?;
         let build = gauge(
             "stackward_build_info",
             "The running version; always 1.",
@@ -144,6 +152,12 @@ impl Metrics {
                 "stackward_manifest_scans_total",
                 "Readings of the directory of manifests by how they ended.",
                 &["outcome"],
+            )?,
+            uploaded,
+            token_expiry: gauge(
+                "stackward_token_expiry_timestamp_seconds",
+                "When the token in use ends, since the epoch.",
+                &["cloud"],
             )?,
             process: Process::new(&registry)?,
             registry,
@@ -205,6 +219,18 @@ impl Metrics {
         );
     }
 
+    /// A part of an image went out.
+    pub fn uploaded(&self, bytes: u64) {
+        self.uploaded.inc_by(bytes);
+    }
+
+    /// The token of a cloud ends then.
+    pub fn token_expires(&self, cloud: &Scope, at: Timestamp) {
+        self.token_expiry
+            .with_label_values(&[&*cloud.0])
+            .set(at.as_second());
+    }
+
     /// The directory was read, or could not be.
     pub fn scanned(&self, desired: &Desired, readable: bool) {
         let outcome = match (readable, &desired.hiding) {
@@ -259,7 +285,7 @@ impl Metrics {
         let Step {
             key, intent, scope, ..
         } = step;
-        tracing::debug!(object = %key, intent = intent_word(intent), cloud = %scope, "step begun");
+        tracing::debug!(object = %key, intent = intent.verb(), cloud = %scope, "step begun");
     }
 
     /// A step was answered, or not.
@@ -270,7 +296,7 @@ impl Metrics {
             scope,
             began,
         } = step;
-        let (intent, seconds) = (intent_word(intent), began.elapsed().as_secs_f64());
+        let (intent, seconds) = (intent.verb(), began.elapsed().as_secs_f64());
         let outcome = match result {
             Ok(_) => "done",
             Err(CallError::NotSent { .. }) => "not_sent",
@@ -347,23 +373,9 @@ impl Metrics {
     }
 }
 
-/// What a step is for, as a word of a closed set.
+/// The word of a truth value.
 #[must_use]
-pub const fn intent_word(intent: &Intent) -> &'static str {
-    match intent {
-        Intent::Create => "create",
-        Intent::Update(_) => "update",
-        Intent::Act(_) => "act",
-        Intent::Add(..) => "add",
-        Intent::Remove(..) => "remove",
-        Intent::Remedy => "remedy",
-        Intent::Adopt => "adopt",
-        Intent::Inspect => "inspect",
-        Intent::Delete => "delete",
-    }
-}
-
-const fn truth(truth: Truth) -> &'static str {
+pub const fn truth(truth: Truth) -> &'static str {
     match truth {
         Truth::True => "True",
         Truth::False => "False",

@@ -4,6 +4,7 @@
 //! is decided is decided in [`crate::engine`].
 
 pub mod clock;
+pub mod clouds;
 pub mod load;
 pub mod metrics;
 pub mod preview;
@@ -104,6 +105,3 @@ impl Daemon {
         let _: Result<(), _> = self.task.await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,6 +30,10 @@ pub async fn look(
     let mut looks: JoinSet<Event> = JoinSet::new();
     let mut failures = Vec::new();
     let mut open: HashMap<Scope, Arc<dyn Look>> = HashMap::new();
+    // Two readings must agree before anything may be deleted; this is what both would say.
+    for effect in engine.handle(Event::Desired(desired.clone()), clock.now()) {
+        begin(effect, connections, &open, clock, &mut looks);
+    }
     let mut event = Some(Event::Desired(desired));
     loop {
         if let Some(event) = event.take() {

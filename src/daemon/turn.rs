@@ -205,9 +205,13 @@ impl Turn {
     }
 
     fn carry_out(&mut self, effect: Effect) {
-        if self.stopping.is_some() && !is_finishing(&effect) {
-            return;
-        }
+        let effect = match self.stopping {
+            None => effect,
+            Some(_) => match finishing(effect) {
+                Some(effect) => effect,
+                None => return,
+            },
+        };
         match effect {
             Effect::Connect { scope, source } => {
                 let connections = self.connections.clone();
@@ -308,15 +312,21 @@ impl Turn {
     }
 }
 
-/// Of what a stop still lets happen: outcomes are written down, but no new request is announced.
-fn is_finishing(effect: &Effect) -> bool {
+/// What a stop still lets happen: outcomes are written down, but no new request is announced.
+fn finishing(effect: Effect) -> Option<Effect> {
     let announces =
         |change: &Change| matches!(change, Change::Put(_, record) if record.intent.is_some());
     match effect {
-        Effect::Record { changes, .. } => !changes.iter().any(announces),
-        Effect::Publish => true,
+        Effect::Record {
+            ticket,
+            mut changes,
+        } => {
+            changes.retain(|change| !announces(change));
+            (!changes.is_empty()).then_some(Effect::Record { ticket, changes })
+        }
+        Effect::Publish => Some(effect),
         Effect::Connect { .. } | Effect::List { .. } | Effect::Call { .. } | Effect::Alarm(_) => {
-            false
+            None
         }
     }
 }

@@ -43,6 +43,8 @@ pub async fn follow(
     stop: CancellationToken,
 ) {
     let mut watch = Watch::new(&directory);
+    // What the journal remembers may be gone from the manifests since the last run.
+    let mut confirm = true;
     loop {
         // Watched before it is read: what changes in between is noticed.
         watch.renew(&metrics);
@@ -63,7 +65,8 @@ pub async fn follow(
         } = loaded;
         metrics.scanned(&desired, identity.is_some());
         let replaced = identity.is_some() && identity != watch.watched;
-        let pause = if removed || replaced {
+        let unsure = std::mem::take(&mut confirm) || removed || replaced;
+        let pause = if unsure {
             CONFIRM.min(interval)
         } else {
             interval

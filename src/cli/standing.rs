@@ -1,0 +1,110 @@
+//! How an object stands, in one word and a sentence; and whether waiting for it is of any use.
+
+use std::collections::BTreeMap;
+
+use crate::engine::scope::Scope;
+use crate::engine::snapshot::{ObjectView, Snapshot};
+use crate::engine::status::Truth;
+
+/// How an object stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) word: &'static str,
+    pub(super) detail: String,
+}
+
+/// Whether an object will be done without anybody's help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prospect {
+    /// It is done.
+    Done,
+    /// Nothing in this process will move it on.
+    Stuck,
+    /// It waits for somebody outside, who may be about to come.
+    Outside,
+    /// Something is under way.
+    Moving,
+}
+
+impl Standing {
+    pub(super) fn of(object: &ObjectView) -> Self {
+        let status = &object.status;
+        let message = |kind| {
+            let condition = status.condition(kind);
+            condition.map(|it| clean(&it.message)).unwrap_or_default()
+        };
+        let holds = |kind| {
+            status
+                .condition(kind)
+                .is_some_and(|it| it.status == Truth::True)
+        };
+        let failing = status
+            .condition("Progressing")
+            .is_some_and(|it| it.reason == "TransientError");
+        let (word, detail) = if holds("Blocked") {
+            ("Blocked", message("Blocked"))
+        } else if holds("Suspended") {
+            ("Suspended", message("Suspended"))
+        } else if failing {
+            ("Retrying", message("Progressing"))
+        } else if object.deleting {
+            ("Deleting", message("Progressing"))
+        } else if status.is_available() && !status.is_progressing() {
+            (
+                "Available",
+                status.id.as_deref().map(clean).unwrap_or_default(),
+            )
+        } else if !status.is_progressing() {
+            ("Stopped", message("Available"))
+        } else if object.reason == "Doing" {
+            let word = if status.id.is_none() {
+                "Creating"
+            } else {
+                "Changing"
+            };
+            (word, message("Progressing"))
+        } else if matches!(object.reason, "Moving" | "Settling") {
+            ("Building", message("Progressing"))
+        } else {
+            ("Waiting", message("Progressing"))
+        };
+        Self { word, detail }
+    }
+}
+
+/// Whether an object will be done without help. `refused` are scopes with wrong credentials.
+pub(super) fn prospect(object: &ObjectView, refused: &BTreeMap<Scope, String>) -> Prospect {
+    let status = &object.status;
+    let blocked = status
+        .condition("Blocked")
+        .is_some_and(|it| it.status == Truth::True);
+    if !object.deleting && status.is_available() && !status.is_progressing() && !blocked {
+        return Prospect::Done;
+    }
+    match object.reason {
+        _ if blocked => Prospect::Stuck,
+        // Whoever waits for another object moves when that one does.
+        "InSync" | "Suspended" | "Dependency" | "Value" | "Dependents" | "Manifests" => {
+            Prospect::Stuck
+        }
+        "FirstLook" | "LookFailed" if refused.contains_key(&object.scope) => Prospect::Stuck,
+        "External" => Prospect::Outside,
+        _ => Prospect::Moving,
+    }
+}
+
+/// The best prospect of all objects; `Done` when there are none.
+pub(super) fn outlook(snapshot: &Snapshot, refused: &BTreeMap<Scope, String>) -> Prospect {
+    let prospects = snapshot
+        .objects
+        .values()
+        .map(|object| prospect(object, refused));
+    prospects.max().unwrap_or(Prospect::Done)
+}
+
+/// Words of a service must not steer the terminal.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

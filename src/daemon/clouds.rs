@@ -1,0 +1,174 @@
+//! Connections to OpenStack: which credentials a scope's source means, and who is told of requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::cloud::environment::Environment;
+use crate::cloud::profile::{ConfigError, Profile};
+use crate::cloud::wire::{self, Observer};
+use crate::cloud::{self, Cloud, Options};
+use crate::config::CloudChoice;
+use crate::engine::scope::{Fingerprint, Scope, Source};
+use crate::kinds::call::{Body, Call, CallError, List, Reply};
+
+use super::metrics::{Exchange, Metrics};
+use super::remote::{Dial, Look, Refused, Remote};
+
+/// Makes connections to OpenStack.
+pub struct OpenStack {
+    /// What the process was started with.
+    pub environment: Environment,
+    /// The default cloud.
+    pub choice: CloudChoice,
+    /// The clouds.yaml of the simulated cloud, when it is the default one.
+    pub sandbox: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl OpenStack {
+    fn profile(&self, scope: &Scope, source: &Source) -> Result<Profile, ConfigError> {
+        let environment = &self.environment;
+        match source {
+            Source::Secret {
+                clouds_yaml,
+                cacert,
+                cloud,
+            } => {
+                let text = clouds_yaml.expose_text().unwrap_or_default();
+                let cacert = cacert.as_ref().and_then(|pem| pem.expose_text());
+                Profile::from_clouds_yaml(text, cloud, cacert, environment)
+            }
+            // The journal remembers a scope by its name alone, also the default one.
+            Source::Cloud(_) if *scope == self.choice.scope() => {
+                match (&self.choice, &self.sandbox) {
+                    (CloudChoice::Sandbox, Some(text)) => {
+                        Profile::from_clouds_yaml(text, crate::config::SANDBOX, None, environment)
+                    }
+                    (CloudChoice::Named(name), _) => Profile::load(Some(name), environment),
+                    _ => Profile::load(None, environment),
+                }
+            }
+            Source::Cloud(name) => Profile::load(name.as_deref(), environment),
+        }
+    }
+
+    fn open(&self, scope: &Scope, source: &Source) -> Result<OneCloud, Refused> {
+        let refused =
+            |error: ConfigError| Refused::new(&error.to_string(), error.hint().as_deref(), true);
+        let profile = self.profile(scope, source).map_err(refused)?;
+        let observer = Exchanges {
+            scope: scope.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let options = Options {
+            observer: Some(Arc::new(observer)),
+            ..Options::default()
+        };
+        Ok(OneCloud {
+            scope: scope.clone(),
+            cloud: Cloud::new(profile, options).map_err(refused)?,
+            metrics: Arc::clone(&self.metrics),
+        })
+    }
+}
+
+impl Dial for OpenStack {
+    fn dial<'a>(
+        &'a self,
+        scope: &'a Scope,
+        source: &'a Source,
+    ) -> BoxFuture<'a, Result<Arc<dyn Remote>, Refused>> {
+        // Files are small and local; TLS certificates are read here as well.
+        let opened = self
+            .open(scope, source)
+            .map(|cloud| Arc::new(cloud) as Arc<dyn Remote>);
+        std::future::ready(opened).boxed()
+    }
+}
+
+struct OneCloud {
+    scope: Scope,
+    cloud: Cloud,
+    metrics: Arc<Metrics>,
+}
+
+impl OneCloud {
+    fn note_token(&self) {
+        if let Some(at) = self.cloud.token_expires() {
+            self.metrics.token_expires(&self.scope, at);
+        }
+    }
+}
+
+impl Look for OneCloud {
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>> {
+        async {
+            let scope = self.cloud.scope().await?;
+            self.note_token();
+            Ok(fingerprint(scope))
+        }
+        .boxed()
+    }
+
+    fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>> {
+        async {
+            let items = self.cloud.list(list).await;
+            self.note_token();
+            items
+        }
+        .boxed()
+    }
+}
+
+impl Remote for OneCloud {
+    fn send<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, CallError>> {
+        async {
+            let progress = matches!(call.body, Body::Upload(_)).then(|| {
+                let (metrics, sent) = (Arc::clone(&self.metrics), AtomicU64::new(0));
+                let progress = move |total: u64| {
+                    let before = sent.fetch_max(total, Ordering::Relaxed);
+                    metrics.uploaded(total.saturating_sub(before));
+                };
+                Arc::new(progress) as cloud::upload::Progress
+            });
+            self.cloud.send(call, progress).await
+        }
+        .boxed()
+    }
+}
+
+fn fingerprint(scope: cloud::Scope) -> Fingerprint {
+    let domain = scope.domain_id.map(|id| format!("domain {id}"));
+    let system = scope.system.then(|| "system".to_owned());
+    Fingerprint {
+        project: scope.project_id.or(domain).or(system).unwrap_or_default(),
+        user: scope.user_id.unwrap_or_default(),
+        region: scope.region,
+        auth_url: scope.auth_url,
+    }
+}
+
+/// Counts and logs the exchanges with one cloud.
+struct Exchanges {
+    scope: Scope,
+    metrics: Arc<Metrics>,
+}
+
+impl Observer for Exchanges {
+    fn exchanged(&self, exchange: &wire::Exchange) {
+        let note = Exchange {
+            service: exchange.service.as_str(),
+            method: exchange.method,
+            route: exchange.route,
+            outcome: exchange.outcome.to_string(),
+            seconds: exchange.duration.as_secs_f64(),
+            request_id: exchange.request_id.as_deref(),
+        };
+        self.metrics.exchanged(&self.scope, &note);
+    }
+}
