@@ -8,8 +8,9 @@ use super::*;
 use crate::kinds::call::{Body, Method};
 use crate::kinds::erased::{AnyKind, Found, Of, unclassified};
 use crate::kinds::field::{diff, missing, surplus};
-use crate::kinds::testing::birth;
+use crate::kinds::testing::{accept, birth};
 use crate::kinds::{find, port, volume};
+use crate::manifest::problem::Code;
 
 const KIND: Of<Server> = Of::NEW;
 const SERVER: &str = "01f0709f-8223-4a4c-ae41-bafa6816f5b1";
@@ -675,6 +676,46 @@ fn what_is_wrong_is_complained_about_where_it_stands() {
             .map(|it| it.pointer)
             .collect();
         assert_eq!(found, pointers, "{changes}");
+    }
+}
+
+#[test]
+fn the_manifests_of_the_blog_are_understood() {
+    for text in [
+        include_str!("../../../manifests/wordpress/20-image.yaml"),
+        include_str!("../../../manifests/wordpress/30-volume.yaml"),
+        include_str!("../../../manifests/wordpress/50-keypair.yaml"),
+        include_str!("../../../manifests/wordpress/60-db.yaml"),
+        include_str!("../../../manifests/wordpress/70-blog.yaml"),
+    ] {
+        assert!(!accept(text).unwrap().needs.is_empty());
+    }
+}
+
+#[test]
+fn what_orc_does_not_have_is_refused_in_its_group() {
+    let manifest = |group: &str, resource: &str| {
+        format!(
+            "apiVersion: {group}\nkind: Server\nmetadata: {{name: s}}\nspec:\n  \
+                 cloudCredentialsRef: {{secretName: a, cloudName: b}}\n  resource: {resource}\n"
+        )
+    };
+    let orc = "{imageRef: i, flavorRef: f, ports: [{portRef: p}], userData: {secretRef: s}}";
+    let native = "{imageRef: i, flavorRef: f, networks: auto, description: d, \
+                  userData: {inline: a}}";
+    for (group, resource, codes) in [
+        ("openstack.k-orc.cloud/v1alpha1", orc, vec![]),
+        (
+            "openstack.k-orc.cloud/v1alpha1",
+            native,
+            vec![Code::NativeField; 3],
+        ),
+        ("stackward.dev/v1alpha1", orc, vec![]),
+        ("stackward.dev/v1alpha1", native, vec![]),
+    ] {
+        let problems = accept(&manifest(group, resource)).err().unwrap_or_default();
+        let found: Vec<Code> = problems.iter().map(|it| it.code).collect();
+        assert_eq!(found, codes, "{group}: {problems:?}");
     }
 }
 
