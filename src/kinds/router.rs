@@ -208,7 +208,7 @@ impl Kind for Router {
         Field::new("distributed", Change::Birth),
     ];
 
-    const NATIVE: &'static [&'static str] = &["/enableSNAT", "/routes"];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/enableSNAT", "/routes"];
 
     type Spec = Spec;
     type Filter = Filter;

@@ -188,7 +188,7 @@ impl Kind for SecurityGroup {
         Field::new("stateful", Change::Replace),
     ];
 
-    const NATIVE: &'static [&'static str] = &[
+    const NATIVE_FIELDS: &'static [&'static str] = &[
         "/rules/*/remoteGroupRef",
         "/rules/*/remoteSelf",
         "/rules/*/remoteAddressGroupID",
