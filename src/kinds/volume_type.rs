@@ -300,10 +300,7 @@ mod tests {
         let found = Of::<VolumeType>::NEW.look(lvm).unwrap();
         assert_eq!(found.natural_key.as_deref(), Some("lvmdriver-1"));
         let status = Of::<VolumeType>::NEW.status(&found, &Attached::default());
-        assert_eq!(
-            status,
-            json!({"name": "lvmdriver-1", "isPublic": true})
-        );
+        assert_eq!(status, json!({"name": "lvmdriver-1", "isPublic": true}));
     }
 
     #[test]
