@@ -25,13 +25,27 @@
 //! Dependencies point down only: cli -> daemon -> {engine, cloud, store, files}; engine -> kinds ->
 //! manifest; cloud -> kinds::call only; sandbox -> nothing of ours.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod cli;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings, certificates and images are files; tokens age by the clock"
+)]
 pub mod cloud;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where manifests are read"
+)]
 pub mod files;
 pub mod kinds;
 pub mod manifest;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program of its own, on a clock of its own"
+)]
 pub mod sandbox;
 pub mod store;

@@ -63,7 +63,12 @@ impl<W: Write> Progress<W> {
         let width = width.max().unwrap_or(0).min(WIDEST);
         for (key, object) in &snapshot.objects {
             let standing = Standing::of(object);
-            if self.seen.get(key) == Some(&standing) {
+            let before = self.seen.get(key);
+            let says_less = |before: &Standing| {
+                before.word == standing.word
+                    && (before.detail == standing.detail || standing.detail.is_empty())
+            };
+            if before.is_some_and(says_less) {
                 continue;
             }
             // The first look says nothing yet.

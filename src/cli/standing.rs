@@ -68,7 +68,20 @@ impl Standing {
         } else {
             ("Waiting", message("Progressing"))
         };
-        Self { word, detail }
+        Self {
+            word,
+            detail: short(word, detail),
+        }
+    }
+}
+
+/// Without what the word says already.
+fn short(word: &str, detail: String) -> String {
+    const READY: &str = "Waiting for OpenStack resource to be ready: ";
+    match (word, detail.as_str()) {
+        ("Creating", "create") | ("Building", "Resource status will be refreshed") => String::new(),
+        ("Waiting", text) if text.starts_with("Waiting ") => text["Waiting ".len()..].to_owned(),
+        (_, text) => text.strip_prefix(READY).unwrap_or(text).to_owned(),
     }
 }
 

@@ -310,8 +310,7 @@ impl<K: Kind> AnyKind for Of<K> {
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
-                let mut spec: K::Spec =
-                    manifest::typed_all(manifest, base, value)?;
+                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
@@ -329,8 +328,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Content::Import(import) => {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
-                    let mut filter: K::Filter =
-                        manifest::typed_all(manifest, base, value)?;
+                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)?;
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));

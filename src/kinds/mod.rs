@@ -6,8 +6,8 @@
 pub mod call;
 pub mod erased;
 pub mod field;
-pub mod floating_ip;
 pub mod flavor;
+pub mod floating_ip;
 pub mod health;
 pub mod image;
 pub mod keypair;

@@ -407,7 +407,10 @@ impl Kind for Server {
 
 /// The flavor by its id, or by its name where that is all that is embedded. It is not compared.
 fn flavor(server: &Object) -> Ref {
-    match (id_in(&server.flavor), server.flavor["original_name"].as_str()) {
+    match (
+        id_in(&server.flavor),
+        server.flavor["original_name"].as_str(),
+    ) {
         (Some(id), _) => Ref::Id(id),
         (None, Some(name)) => Ref::Filter(json!({ "name": name })),
         (None, None) => Ref::Id("unknown".to_owned()),
