@@ -49,7 +49,7 @@ pub enum Effect {
         /// Body.
         #[serde(default)]
         body: Value,
-        /// Headers; only `Retry-After`, `Location` and `Content-Type` are known.
+        /// Headers; only `Retry-After` and `Location` are sent.
         #[serde(default)]
         headers: Vec<(String, String)>,
     },

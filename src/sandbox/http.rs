@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -271,7 +272,7 @@ fn deliver(response: Response) -> HttpResponse {
             outgoing = outgoing.header(header::CONTENT_LENGTH, bytes.len());
             broken(Some(bytes.slice(..length.min(bytes.len()))))
         }
-        // hyper writes the head together with the first piece of the body. There is none, so nothing is sent.
+        // hyper writes the head with the first piece of the body; there is none, so nothing is sent.
         Delivery::Dropped => broken(None),
     };
     outgoing
@@ -281,12 +282,16 @@ fn deliver(response: Response) -> HttpResponse {
 
 /// A body that ends in an error, at which hyper closes the connection.
 fn broken(first: Option<Bytes>) -> HttpBody {
-    let broken = Err(io::Error::new(
-        io::ErrorKind::ConnectionReset,
-        "a fault of the sandbox",
-    ));
-    let pieces: Vec<Result<Bytes, io::Error>> = first.into_iter().map(Ok).chain([broken]).collect();
-    HttpBody::from_stream(futures_util::stream::iter(pieces))
+    let error = || io::Error::new(io::ErrorKind::ConnectionReset, "a fault of the sandbox");
+    let Some(first) = first else {
+        return HttpBody::from_stream(futures_util::stream::iter([Err::<Bytes, _>(error())]));
+    };
+    // hyper writes out what it has when the body makes it wait.
+    let end = futures_util::stream::once(async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(error())
+    });
+    HttpBody::from_stream(futures_util::stream::iter([Ok(first)]).chain(end))
 }
 
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {

@@ -253,7 +253,7 @@ impl Image {
         let found = format_of(&upload.head);
         // Only formats with a magic number can be told; "ami" and the like are seen as raw.
         let comparable = ["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso"].contains(&claimed);
-        if comparable && claimed != found && upload.size > 0 {
+        if comparable && claimed != found {
             self.status = "queued";
             return Err(Refusal::new(
                 415,
