@@ -11,6 +11,9 @@ import urllib.request
 
 from .checks import Failed, PATIENCE, until
 
+# The daemon's own waits, shortened; what it does in them is the same.
+BRISK = ('--poll-interval', '1s', '--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
+         '--uncertain-window', '20s')
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -37,7 +40,7 @@ class Stackward:
 
     def arguments(self, manifests, state, *more):
         return [self.binary, 'run', '--manifests', manifests, '--cloud', self.cloud, '--state-dir', state,
-                '--log-format', 'json', '--poll-interval', '1s', '--prune-grace', '2s', '--prune-data-grace', '2s', *more]
+                '--log-format', 'json', *BRISK, *more]
 
     def once(self, manifests, state, seconds=300):
         """`run --once`; the exit status."""
@@ -118,26 +121,25 @@ class Daemon:
         return sum(float(v) for v in re.findall(r'^stackward_api_requests_total\{.*\} (\S+)$', text, re.M))
 
     def objects(self):
-        """{(kind, name): status} as `stackward status -o json` shows it."""
+        """{(kind, name): object} as `stackward status -o json` shows it."""
         done = subprocess.run([self.stackward.binary, 'status', '--address', self.url, '-o', 'json'],
                               env=self.stackward.environment, capture_output=True, text=True, timeout=60)
         if done.returncode and not done.stdout.strip():
             return {}
-        shown = json.loads(done.stdout)
-        items = shown['items'] if isinstance(shown, dict) else shown
-        return {(o['kind'], o['metadata']['name']): o.get('status', {}) for o in items}
+        shown = json.loads(done.stdout)['objects']
+        return {(key.split('/')[0], key.split('/')[-1]): one for key, one in shown.items()}
 
     def unavailable(self):
-        """The objects that are not Available, with the reason; None while there is no status."""
+        """The objects that are not Available and up to date, with the reason; None while there is no status."""
         objects = self.objects()
         if not objects:
             return None
         missing = {}
-        for key, status in objects.items():
-            conditions = {c['type']: c for c in status.get('conditions', [])}
-            available = conditions.get('Available', {'status': 'Unknown', 'message': 'no condition'})
-            if available['status'] != 'True' and key[0] not in ('Secret', 'ConfigMap'):
-                missing[key] = available.get('message')
+        for key, one in objects.items():
+            conditions = {c['type']: c for c in one['status'].get('conditions', [])}
+            available, progressing = conditions.get('Available', {}), conditions.get('Progressing', {})
+            if one['deleting'] or available.get('status') != 'True' or progressing.get('status') != 'False':
+                missing['/'.join(key)] = available.get('message') or progressing.get('message') or 'no condition yet'
         return missing
 
     def wait_available(self, seconds=300):

@@ -22,7 +22,7 @@ PORTS = {int(os.environ.get('LAB_%s_PORT' % name, port)): service for name, port
     ('CINDER', 8776, 'block-storage'), ('NEUTRON', 9696, 'network'))}
 
 # The daemon is killed at each of these requests, in one deployment. `after`: the cloud did it, the answer is lost.
-# `before`: it never reached the cloud; found out only when the daemon has waited long enough to be sure.
+# `before`: it never reached the cloud, which the daemon knows only after a wait.
 TRAPS = (
     ('image made, answer lost', 'POST', r'/v2/images$', 'after'),
     ('upload done, answer lost', 'PUT', r'/v2/images/[^/]+/file$', 'after'),
@@ -284,7 +284,7 @@ class Round:
             shutil.rmtree(self.manifests)
             shutil.copytree(MANIFESTS, self.manifests)
             traps = TRAPS
-            if self.number == 1:                     # the slow one, once: it must wait to be sure
+            if self.number == 1:                     # once, it takes its time
                 traps = tuple(t for t in TRAPS if t[2] != UNSENT[2]) + (UNSENT,)
             run(name('kill -9 all along the deployment leaves one of each'), self.killed_all_along, traps)
             with self.stackward.start(self.manifests, self.state, '--prune-allow-empty') as daemon:
