@@ -39,7 +39,10 @@ const PURE: [&str; 3] = ["manifest", "kinds", "engine"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::env",
-    "std::net",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::process",
     "std::thread",
     "tokio",

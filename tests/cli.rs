@@ -378,7 +378,7 @@ async fn once_ends_with_1_and_says_why() {
             .clouds_yaml()
             .replace("password: \"", "password: \"not-"),
     );
-    ends(&site, "401");
+    ends(&site, "refused the credentials");
     site.clouds(&cloud.clouds_yaml());
     fs::write(site.manifests().join("bad.yaml"), "kind: [\n").unwrap();
     ends(&site, "1 problems in the manifests");

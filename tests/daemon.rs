@@ -60,7 +60,7 @@ impl Cloud {
 struct Line(Arc<Cloud>);
 
 impl Look for Line {
-    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>> {
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>> {
         let fingerprint = Fingerprint {
             project: "p".to_owned(),
             user: "u".to_owned(),
@@ -81,7 +81,7 @@ impl Look for Line {
 
 impl Remote for Line {
     fn send<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, CallError>> {
-        async {
+        async move {
             self.0.sent.lock().unwrap().push(call.method);
             let stackward::kinds::call::Body::Json(body) = &call.body else {
                 panic!("unexpected request {call:?}");
