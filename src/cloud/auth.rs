@@ -468,11 +468,13 @@ fn refused(profile: &Profile, base: &Url, answer: &Answer) -> Refusal {
         .map(|id| format!(" ({id})"))
         .unwrap_or_default();
     let (place, cloud, who) = (place(base), &profile.name, profile.auth.who());
+    // Keystone says 404 for an application credential that was deleted.
+    let unknown = answer.status == 404 && words.starts_with("Could not find");
     let message = match answer.status {
-        401 | 403 => format!(
+        401 | 403 | 404 if unknown || answer.status != 404 => format!(
             "Keystone at {place} refused the credentials of {who} (cloud `{cloud}`): {words}{id}"
         ),
-        404 => format!("there is no Keystone at {place} (cloud `{cloud}`): 404{id}"),
+        404 => format!("there is no Keystone at {place} (cloud `{cloud}`): 404 {words}{id}"),
         status => format!("Keystone at {place} answered {status} (cloud `{cloud}`): {words}{id}"),
     };
     let written = [
@@ -486,6 +488,7 @@ fn refused(profile: &Profile, base: &Url, answer: &Answer) -> Refusal {
     .map(|origin| format!(" (secret from {origin})"))
     .unwrap_or_default();
     let hint = match answer.status {
+        404 if unknown => format!("it may have been deleted: make a new one{written}"),
         401 | 403 => {
             let what = profile.auth.what_for();
             let role = what

@@ -125,7 +125,7 @@ mod tests {
         let (mut lanes, scope) = (Lanes::default(), Scope::new("c"));
         let key = |name: &str| Key::new("Volume", "default", name);
         let now = Timestamp::UNIX_EPOCH;
-        let mut enter = |lanes: &mut Lanes, name| {
+        let enter = |lanes: &mut Lanes, name| {
             lanes.enter(&scope, Service::BlockStorage, &key(name), 1, now)
         };
         assert_eq!(enter(&mut lanes, "a"), Admission::Go);

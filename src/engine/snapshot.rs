@@ -67,7 +67,7 @@ impl Snapshot {
     pub fn is_converged(&self) -> bool {
         self.at_rest
             && self.objects.values().all(|object| {
-                !object.deleting && object.status.is_available() && !object.status.is_progressing()
+                !object.deleting && object.status.is_available() && object.status.is_up_to_date()
             })
     }
 }

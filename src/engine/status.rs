@@ -116,6 +116,13 @@ impl Status {
             .is_none_or(|it| it.status == Truth::True)
     }
 
+    /// Is it as its manifest wants it, with nothing left to do?
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        self.condition("Progressing")
+            .is_some_and(|it| it.status == Truth::False && it.reason == "Success")
+    }
+
     /// What references and templates read.
     #[must_use]
     pub fn document(&self, name: &str, namespace: &str) -> Value {

@@ -320,7 +320,7 @@ impl<K: Kind> AnyKind for Of<K> {
                         complaint.hint,
                     ));
                 }
-                problems.extend(native_fields(manifest, value, K::NATIVE));
+                problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base

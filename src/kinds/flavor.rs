@@ -201,6 +201,8 @@ impl Kind for Flavor {
         Field::new("swap", Change::Replace),
         Field::new("isPublic", Change::Replace),
     ];
+    const NATIVE_FILTERS: &'static [&'static str] =
+        &["/ephemeral", "/swap", "/minRam", "/minVcpus", "/minDisk"];
 
     type Spec = Spec;
     type Filter = Filter;

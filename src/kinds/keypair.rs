@@ -114,6 +114,7 @@ impl Kind for KeyPair {
         // Becomes publicKey before anything is compared.
         Field::new("publicKeyFile", Change::Birth),
     ];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/publicKeyFile"];
 
     type Spec = Spec;
     type Filter = Filter;

@@ -221,7 +221,7 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const ATTACHED: &'static [&'static str] = &[];
     /// Pointers below the spec of the fields that only the native group has, `*` for any item:
     /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
-    const NATIVE: &'static [&'static str] = &[];
+    const NATIVE_FIELDS: &'static [&'static str] = &[];
     /// The same for the filter.
     const NATIVE_FILTERS: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.

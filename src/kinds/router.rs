@@ -208,7 +208,7 @@ impl Kind for Router {
         Field::new("distributed", Change::Birth),
     ];
 
-    const NATIVE: &'static [&'static str] = &["/enableSNAT", "/routes"];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/enableSNAT", "/routes"];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -422,6 +422,8 @@ mod tests {
     use super::super::erased::{Intent, Of, unclassified};
     use super::super::neutron::testing::*;
     use super::*;
+    use crate::manifest::Group;
+    use crate::manifest::problem::Code;
 
     const RECORDED: &str = include_str!("testdata/router.json");
     const PUBLIC: &str = "bfa4fa3e-6c44-4e1a-8401-5e9d1ec3ee90";
@@ -500,6 +502,18 @@ mod tests {
         let call = request::<Router>(&Intent::Act("routes"), &want, Some(&found)).unwrap();
         let hop = json!({"destination": "10.0.0.0/8", "nexthop": "192.168.50.9"});
         assert_eq!(body(&call), &json!({"router": {"routes": [hop]}}));
+    }
+
+    #[test]
+    fn translation_and_routes_belong_to_the_native_group() {
+        let spec = json!({"externalGateways": [{"networkRef": "public"}], "enableSNAT": true, "routes": []});
+        assert_eq!(accepted::<Router>(Group::Native, &spec), Ok(()));
+        assert_eq!(
+            accepted::<Router>(Group::Orc, &spec),
+            Err(vec![Code::NativeField, Code::NativeField])
+        );
+        let plain = json!({"externalGateways": [{"networkRef": "public"}]});
+        assert_eq!(accepted::<Router>(Group::Orc, &plain), Ok(()));
     }
 
     #[test]

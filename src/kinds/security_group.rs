@@ -188,7 +188,7 @@ impl Kind for SecurityGroup {
         Field::new("stateful", Change::Replace),
     ];
 
-    const NATIVE: &'static [&'static str] = &[
+    const NATIVE_FIELDS: &'static [&'static str] = &[
         "/rules/*/remoteGroupRef",
         "/rules/*/remoteSelf",
         "/rules/*/remoteAddressGroupID",
@@ -393,6 +393,8 @@ mod tests {
     use super::super::field::{missing, surplus};
     use super::super::neutron::testing::*;
     use super::*;
+    use crate::manifest::Group;
+    use crate::manifest::problem::Code;
     use serde_json::{Value, json};
 
     const RECORDED: &str = include_str!("testdata/security-group.json");
@@ -560,6 +562,19 @@ mod tests {
     fn a_rule_without_direction_is_refused_at_its_place() {
         let spec = json!({"rules": [recorded_rules()[0], {"ethertype": "IPv4"}]});
         assert_eq!(complaints::<SecurityGroup>(&spec), ["/rules/1"]);
+    }
+
+    #[test]
+    fn groups_as_the_other_side_belong_to_the_native_group() {
+        let spec =
+            json!({"rules": [{"direction": "ingress", "ethertype": "IPv4", "remoteSelf": true}]});
+        assert_eq!(accepted::<SecurityGroup>(Group::Native, &spec), Ok(()));
+        assert_eq!(
+            accepted::<SecurityGroup>(Group::Orc, &spec),
+            Err(vec![Code::NativeField])
+        );
+        let plain = json!({ "rules": recorded_rules() });
+        assert_eq!(accepted::<SecurityGroup>(Group::Orc, &plain), Ok(()));
     }
 
     #[test]

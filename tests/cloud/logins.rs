@@ -180,6 +180,38 @@ async fn a_wrong_password_is_told_with_user_cloud_and_place() {
 }
 
 #[tokio::test]
+async fn an_application_credential_that_was_deleted_is_not_taken_for_a_wrong_address() {
+    let fake = Fake::new(|seen, _| {
+        let message = "Could not find Application Credential: A.";
+        seen.path.contains("auth/tokens").then(|| {
+            say(
+                404,
+                json!({"error": {"code": 404, "message": message, "title": "Not Found"}}),
+            )
+        })
+    });
+    let text = "clouds: {c: {auth: {auth_url: 'http://k.example', application_credential_id: A, application_credential_secret: s}}}";
+    let profile = Profile::from_clouds_yaml(text, "c", None, &Environment::default()).unwrap();
+    let options = Options {
+        in_process: Some(fake.service()),
+        ..Options::default()
+    };
+    let error = Cloud::new(profile, options)
+        .unwrap()
+        .scope()
+        .await
+        .unwrap_err();
+    let CallError::NotSent { message, hint } = error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        message.contains("refused the credentials of application credential A"),
+        "{message}"
+    );
+    assert!(hint.unwrap().contains("may have been deleted"), "{message}");
+}
+
+#[tokio::test]
 async fn a_wrong_project_is_told_from_a_wrong_password() {
     let fake = Fake::new(|seen, _| match seen.line().as_str() {
         "POST /v3/auth/tokens" if seen.json()["auth"]["scope"] != "unscoped" => {

@@ -182,6 +182,31 @@ async fn over_a_socket_the_length_is_sent_when_it_is_known_and_chunks_when_not()
 }
 
 #[tokio::test]
+async fn over_a_socket_a_wrong_digest_ends_the_body_before_its_announced_length() {
+    let (fake, content) = (glance(), content(700_000));
+    let url = fake.listen().await;
+    let more = format!("    auth_type: none\n    image_endpoint_override: {url}/image/v2\n");
+    let cloud = Cloud::new(profile_at(&url, &more), Options::default()).unwrap();
+    let packed = file(&compressed(Compression::Gz, &content).await);
+    let plain = file(&content);
+    for (file, compression) in [(&plain, None), (&packed, Some(Compression::Gz))] {
+        let call = put(from(file), compression, sha256(b"something else"));
+        let error = cloud.send(&call, None).await.unwrap_err();
+        assert!(error.to_string().contains("was expected"), "{error}");
+    }
+    // The server learns of the broken connections in its own time.
+    while fake.asked(PUT).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let cut = fake
+        .asked(PUT)
+        .iter()
+        .filter(|seen| seen.body.is_err())
+        .count();
+    assert_eq!(cut, 2, "Glance has a complete image");
+}
+
+#[tokio::test]
 async fn compressed_sources_are_unpacked_on_the_way_and_hashed_as_they_come() {
     for compression in [Compression::Gz, Compression::Xz, Compression::Bz2] {
         let (fake, content) = (glance(), content(600_000));

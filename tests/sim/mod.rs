@@ -3,7 +3,7 @@
 //! What the shell does with effects is done here at once or after a pause on the fake clock; what
 //! the shell keeps on disk is kept in [`Sim::disk`], so that a crash is the engine being dropped.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -423,7 +423,7 @@ impl Sim {
         let mut complaints: Vec<String> =
             snapshot.problems.iter().map(ToString::to_string).collect();
         for (key, object) in &snapshot.objects {
-            if !object.status.is_available() || object.status.is_progressing() || object.deleting {
+            if !object.status.is_available() || !object.status.is_up_to_date() || object.deleting {
                 let message = object
                     .status
                     .condition("Progressing")
@@ -519,7 +519,8 @@ pub fn assemble(
 pub fn assemble_directory(root: &Path, previous: Option<&Desired>) -> Desired {
     let mut files = Vec::new();
     let mut assets = BTreeMap::new();
-    let mut stack = vec![root.to_owned()];
+    let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let mut stack = vec![root.clone()];
     while let Some(directory) = stack.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

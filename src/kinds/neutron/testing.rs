@@ -10,7 +10,9 @@ use crate::kinds::field::{Class, Difference, Row, diff};
 use crate::kinds::marker::{Marker, Owner};
 use crate::kinds::need::{Inputs, Material};
 use crate::kinds::{Attached, Birth, Complaint, Kind, Refusal};
-use crate::manifest::Key;
+use crate::manifest::parse::{Kinds, Shape, parse};
+use crate::manifest::problem::Code;
+use crate::manifest::{Group, Key};
 
 pub(crate) fn marker() -> Marker {
     Owner(Uuid::from_u128(7)).marker(&Key::new("Network", "default", "x"), 42)
@@ -121,6 +123,25 @@ pub(crate) fn complaints<K: Kind>(spec: &Value) -> Vec<String> {
         .into_iter()
         .map(|Complaint { pointer, .. }| pointer)
         .collect()
+}
+
+/// Is a manifest of this API group with this spec accepted? If not, the codes of its problems.
+pub(crate) fn accepted<K: Kind>(group: Group, spec: &Value) -> Result<(), Vec<Code>> {
+    let kind = Of::<K>::NEW;
+    let spec = match kind.shape() {
+        Shape::Flat => spec.clone(),
+        Shape::Enveloped => json!({
+            "cloudCredentialsRef": {"secretName": "s", "cloudName": "c"}, "resource": spec,
+        }),
+    };
+    let manifest = json!({
+        "apiVersion": group.api_version(), "kind": K::NAME, "metadata": {"name": "x"}, "spec": spec,
+    });
+    let shapes = [(K::NAME, kind.shape())];
+    let (manifests, problems) = parse("x.json", &manifest.to_string(), Kinds(&shapes));
+    assert!(problems.is_empty(), "{problems:?}");
+    let problems = kind.accept(&manifests[0]).err();
+    problems.map_or(Ok(()), |them| Err(them.iter().map(|it| it.code).collect()))
 }
 
 /// Does a filter choose an object?

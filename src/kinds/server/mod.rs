@@ -230,6 +230,17 @@ impl Kind for Server {
         Field::new("userData", Change::Birth),
     ];
     const ATTACHED: &'static [&'static str] = &["Port", "Volume"];
+    const NATIVE_FIELDS: &'static [&'static str] = &[
+        "/description",
+        "/networks",
+        "/securityGroupRefs",
+        "/userData/template",
+        "/userData/templateFile",
+        "/userData/inline",
+        "/userData/file",
+        "/userData/values",
+        "/userData/delimiters",
+    ];
 
     type Spec = Spec;
     type Filter = Filter;

@@ -61,7 +61,7 @@ class Scenario:
     def page(self):
         """The blog's front page when it answers 200, else None."""
         try:
-            with OPENER.open(self.url, timeout=15) as answer:
+            with OPENER.open(self.url, timeout=120) as answer:
                 return html.unescape(answer.read().decode()) if answer.status == 200 else None
         except (urllib.error.URLError, OSError):
             return None
