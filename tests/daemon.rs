@@ -1,5 +1,11 @@
 //! The shell around the engine, against clouds that misbehave on purpose, on a paused clock.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
