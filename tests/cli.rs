@@ -1,5 +1,11 @@
 //! The program as a person or a script runs it, against the simulated cloud.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -378,7 +384,7 @@ async fn once_ends_with_1_and_says_why() {
             .clouds_yaml()
             .replace("password: \"", "password: \"not-"),
     );
-    ends(&site, "401");
+    ends(&site, "refused the credentials");
     site.clouds(&cloud.clouds_yaml());
     fs::write(site.manifests().join("bad.yaml"), "kind: [\n").unwrap();
     ends(&site, "1 problems in the manifests");

@@ -1,5 +1,11 @@
 //! The shell around the engine, against clouds that misbehave on purpose, on a paused clock.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -60,7 +66,7 @@ impl Cloud {
 struct Line(Arc<Cloud>);
 
 impl Look for Line {
-    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>> {
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>> {
         let fingerprint = Fingerprint {
             project: "p".to_owned(),
             user: "u".to_owned(),
@@ -81,7 +87,7 @@ impl Look for Line {
 
 impl Remote for Line {
     fn send<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, CallError>> {
-        async {
+        async move {
             self.0.sent.lock().unwrap().push(call.method);
             let stackward::kinds::call::Body::Json(body) = &call.body else {
                 panic!("unexpected request {call:?}");

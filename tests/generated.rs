@@ -1,5 +1,11 @@
 //! The generated pages are those of this code. `UPDATE=1 cargo test --test generated` rewrites them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -348,8 +348,10 @@ impl Patience {
                 return None;
             }
             Prospect::Outside => OUTSIDE_AFTER,
-            // Converged is not yet said: the first look is under way.
-            Prospect::Done | Prospect::Stuck if !snapshot.looked && picture.refused.is_empty() => {
+            // The first look is under way. With a file that cannot be read it is never called complete.
+            Prospect::Done | Prospect::Stuck
+                if !snapshot.looked && faultless && picture.refused.is_empty() =>
+            {
                 return None;
             }
             Prospect::Done | Prospect::Stuck => STUCK_AFTER,

@@ -1,7 +1,7 @@
 //! Connections to OpenStack: which credentials a scope's source means, and who is told of requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::cloud::environment::Environment;
 use crate::cloud::profile::{ConfigError, Profile};
-use crate::cloud::wire::{self, Observer};
+use crate::cloud::wire::{self, Observer, Outcome};
 use crate::cloud::{self, Cloud, Options};
 use crate::config::CloudChoice;
 use crate::engine::scope::{Fingerprint, Scope, Source};
-use crate::kinds::call::{Body, Call, CallError, List, Reply};
+use crate::kinds::call::{Body, Call, CallError, List, Reply, Service};
 
 use super::metrics::{Exchange, Metrics};
 use super::remote::{Dial, Look, Refused, Remote};
@@ -61,9 +61,11 @@ impl OpenStack {
         let refused =
             |error: ConfigError| Refused::new(&error.to_string(), error.hint().as_deref(), true);
         let profile = self.profile(scope, source).map_err(refused)?;
+        let keystone = Arc::new(AtomicU16::new(0));
         let observer = Exchanges {
             scope: scope.clone(),
             metrics: Arc::clone(&self.metrics),
+            keystone: Arc::clone(&keystone),
         };
         let options = Options {
             observer: Some(Arc::new(observer)),
@@ -73,6 +75,7 @@ impl OpenStack {
             scope: scope.clone(),
             cloud: Cloud::new(profile, options).map_err(refused)?,
             metrics: Arc::clone(&self.metrics),
+            keystone,
         })
     }
 }
@@ -95,6 +98,8 @@ struct OneCloud {
     scope: Scope,
     cloud: Cloud,
     metrics: Arc<Metrics>,
+    /// The status of Keystone's last answer.
+    keystone: Arc<AtomicU16>,
 }
 
 impl OneCloud {
@@ -106,9 +111,14 @@ impl OneCloud {
 }
 
 impl Look for OneCloud {
-    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>> {
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>> {
         async {
-            let scope = self.cloud.scope().await?;
+            self.keystone.store(0, Ordering::Relaxed);
+            let scope = self.cloud.scope().await.map_err(|error| {
+                // The client sends nothing without a token, whatever the reason: ask why.
+                let status = self.keystone.load(Ordering::Relaxed);
+                Refused::of_call(&error, matches!(status, 400 | 401 | 403 | 404))
+            })?;
             self.note_token();
             Ok(fingerprint(scope))
         }
@@ -157,10 +167,18 @@ fn fingerprint(scope: cloud::Scope) -> Fingerprint {
 struct Exchanges {
     scope: Scope,
     metrics: Arc<Metrics>,
+    keystone: Arc<AtomicU16>,
 }
 
 impl Observer for Exchanges {
     fn exchanged(&self, exchange: &wire::Exchange) {
+        if exchange.service == Service::Identity {
+            let status = match exchange.outcome {
+                Outcome::Status(status) => status,
+                Outcome::NotSent | Outcome::Lost => 0,
+            };
+            self.keystone.store(status, Ordering::Relaxed);
+        }
         let note = Exchange {
             service: exchange.service.as_str(),
             method: exchange.method,

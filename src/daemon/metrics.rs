@@ -262,7 +262,7 @@ impl Metrics {
                 cloud = %scope, project = it.project, auth_url = it.auth_url, region = it.region,
                 "connected"
             ),
-            Err(error) => tracing::error!(cloud = %scope, %error, "not connected"),
+            Err(error) => tracing::warn!(cloud = %scope, %error, "not connected"),
         }
     }
 

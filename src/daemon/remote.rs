@@ -3,10 +3,12 @@
 //! Looking and writing are two traits: what is given only [`Look`] cannot change anything.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::engine::scope::{Fingerprint, Scope, Source};
 use crate::kinds::call::{Call, CallError, List, Reply};
@@ -14,7 +16,7 @@ use crate::kinds::call::{Call, CallError, List, Reply};
 /// A cloud that can be looked at.
 pub trait Look: Send + Sync {
     /// What the credentials lead to.
-    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, CallError>>;
+    fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>>;
     /// A whole collection, or why not.
     fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>>;
 }
@@ -53,15 +55,12 @@ impl Refused {
         Self { message, lasting }
     }
 
-    fn of_call(error: &CallError) -> Self {
+    /// What a request's error means for the connection.
+    #[must_use]
+    pub fn of_call(error: &CallError, lasting: bool) -> Self {
         match error {
-            CallError::NotSent { message, hint } => Self::new(message, hint.as_deref(), false),
-            CallError::Rejected { status, .. } => Self::new(
-                &error.to_string(),
-                None,
-                matches!(status, 400 | 401 | 403 | 404),
-            ),
-            CallError::Unknown { .. } => Self::new(&error.to_string(), None, false),
+            CallError::NotSent { message, hint } => Self::new(message, hint.as_deref(), lasting),
+            other => Self::new(&other.to_string(), None, lasting),
         }
     }
 }
@@ -71,7 +70,19 @@ impl Refused {
 pub struct Connections {
     dialer: Arc<dyn Dial>,
     open: Arc<Mutex<BTreeMap<Scope, Connection>>>,
+    refused: Arc<Mutex<BTreeMap<Scope, Refusal>>>,
 }
+
+/// Credentials that were refused for good: asking again at once would lock the user out.
+#[derive(Clone)]
+struct Refusal {
+    until: Instant,
+    source: Source,
+    why: Refused,
+}
+
+/// Refused credentials are not shown to Keystone again for this long.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 struct Connection {
@@ -86,6 +97,7 @@ impl Connections {
         Self {
             dialer,
             open: Arc::default(),
+            refused: Arc::default(),
         }
     }
 
@@ -94,16 +106,33 @@ impl Connections {
     /// # Errors
     /// No such cloud, or Keystone did not accept the credentials.
     pub async fn connect(&self, scope: &Scope, source: &Source) -> Result<Fingerprint, Refused> {
-        let remote = self.dialer.dial(scope, source).await?;
-        let fingerprint = remote
-            .fingerprint()
-            .await
-            .map_err(|error| Refused::of_call(&error))?;
+        if let Some(refusal) = lock(&self.refused).get(scope)
+            && refusal.source == *source
+            && Instant::now() < refusal.until
+        {
+            return Err(refusal.why.clone());
+        }
+        let (remote, fingerprint) = match self.ask(scope, source).await {
+            Ok(answer) => answer,
+            Err(why) => {
+                if why.lasting {
+                    let (until, source) = (Instant::now() + ASK_AGAIN, source.clone());
+                    let refusal = Refusal {
+                        until,
+                        source,
+                        why: why.clone(),
+                    };
+                    lock(&self.refused).insert(scope.clone(), refusal);
+                }
+                return Err(why);
+            }
+        };
+        lock(&self.refused).remove(scope);
         let connection = Connection {
             remote,
             source: source.clone(),
         };
-        self.lock().insert(scope.clone(), connection);
+        lock(&self.open).insert(scope.clone(), connection);
         Ok(fingerprint)
     }
 
@@ -120,8 +149,7 @@ impl Connections {
     /// # Errors
     /// There is none.
     pub fn remote(&self, scope: &Scope) -> Result<Arc<dyn Remote>, CallError> {
-        let open = self
-            .lock()
+        let open = lock(&self.open)
             .get(scope)
             .map(|connection| Arc::clone(&connection.remote));
         open.ok_or_else(|| CallError::NotSent {
@@ -133,14 +161,29 @@ impl Connections {
     /// Every scope that is connected, with its source.
     #[must_use]
     pub fn sources(&self) -> Vec<(Scope, Source)> {
-        let open = self.lock();
+        let open = lock(&self.open);
         open.iter()
             .map(|(scope, it)| (scope.clone(), it.source.clone()))
             .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Scope, Connection>> {
-        // A map is never left half changed.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets what was refused: somebody says that it is right now.
+    pub fn forgive(&self) {
+        lock(&self.refused).clear();
     }
+
+    async fn ask(
+        &self,
+        scope: &Scope,
+        source: &Source,
+    ) -> Result<(Arc<dyn Remote>, Fingerprint), Refused> {
+        let remote = self.dialer.dial(scope, source).await?;
+        let fingerprint = remote.fingerprint().await?;
+        Ok((remote, fingerprint))
+    }
+}
+
+/// A map is never left half changed.
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }

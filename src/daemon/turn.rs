@@ -137,6 +137,7 @@ impl Turn {
                 self.handle(Event::Desired(*desired));
             }
             Input::Reload => {
+                self.connections.forgive();
                 for (scope, source) in self.connections.sources() {
                     self.carry_out(Effect::Connect { scope, source });
                 }

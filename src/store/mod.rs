@@ -3,8 +3,6 @@
 //! What is in it is the engine's matter ([`crate::engine::journal`]). Nothing outside of this module
 //! knows which kind of place it is, so that another one (etcd) can be added here alone.
 
-#![expect(clippy::disallowed_methods, reason = "the journal is a file")]
-
 mod file;
 mod tables;
 mod writer;

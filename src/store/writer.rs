@@ -52,13 +52,10 @@ fn serve(place: &Place, database: Database, writes: &mpsc::Receiver<Write>) {
         group.extend(writes.try_iter().take(GROUP - 1));
         let outcome = commit(place, &mut database, &group);
         for write in group {
-            let answer = outcome
-                .as_ref()
-                .map(|()| ())
-                .map_err(|message| StoreError::Database {
-                    path: place.path(),
-                    message: message.clone(),
-                });
+            let answer = outcome.clone().map_err(|message| StoreError::Database {
+                path: place.path(),
+                message,
+            });
             // Whoever does not wait any more does not need the answer.
             let _: Result<(), _> = write.done.send(answer);
         }

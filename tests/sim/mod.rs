@@ -3,7 +3,11 @@
 //! What the shell does with effects is done here at once or after a pause on the fake clock; what
 //! the shell keeps on disk is kept in [`Sim::disk`], so that a crash is the engine being dropped.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

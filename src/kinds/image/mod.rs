@@ -255,8 +255,12 @@ impl Kind for Image {
         Field::new("properties", Change::Update),
         Field::new("content", Change::Birth),
     ];
-    const NATIVE_FIELDS: &'static [&'static str] =
-        &["/content/file", "/content/decompress", "/content/hash", "/properties/additional"];
+    const NATIVE_FIELDS: &'static [&'static str] = &[
+        "/content/file",
+        "/content/decompress",
+        "/content/hash",
+        "/properties/additional",
+    ];
 
     type Spec = Spec;
     type Filter = Filter;
