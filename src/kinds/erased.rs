@@ -532,7 +532,7 @@ fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Proble
     Some(manifest.problem(
         &format!("{base}{}", need.pointer),
         Code::NativeField,
-        "a reference in this API group is the name of an object".to_owned(),
+        "a reference in this API group is the name of an object",
         Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
     ))
 }
