@@ -4,12 +4,15 @@
 //! numbers from a seed, so a day of operation can be replayed in milliseconds. The shell around it
 //! carries the effects out and hands their results back as events.
 
+mod assess;
+mod conclude;
 pub mod desired;
 pub mod graph;
 pub mod inventory;
 pub mod journal;
 mod lists;
 mod observe;
+mod outcome;
 pub mod pace;
 pub mod plan;
 pub mod reason;
@@ -208,6 +211,8 @@ pub struct Engine {
     settings: Settings,
     rng: fastrand::Rng,
     desired: Desired,
+    /// The directory was read, well or badly.
+    read_once: bool,
     /// How many readings of the directory in a row declared the same objects.
     agreements: u32,
     journal: Journal,
@@ -238,6 +243,7 @@ impl Engine {
             settings,
             rng: fastrand::Rng::with_seed(seed),
             desired: Desired::default(),
+            read_once: false,
             agreements: 0,
             journal,
             inventory: Inventory::default(),
@@ -301,6 +307,7 @@ impl Engine {
         );
         self.dirty.extend(self.journal.records.keys().cloned());
         self.desired = desired;
+        self.read_once = true;
         self.visible = true;
         for (scope, source) in changed_sources {
             self.connect(scope, source, effects);
@@ -547,7 +554,7 @@ impl Engine {
                 .map(|(scope, link)| (scope.clone(), self.view(scope, link)))
                 .collect(),
             at_rest: self.is_at_rest(),
-            looked: self.lists.all_complete() && self.agreements > 0,
+            looked: self.read_once && self.lists.all_complete(),
         }
     }
 
@@ -578,7 +585,7 @@ impl Engine {
     fn is_at_rest(&self) -> bool {
         self.flights.is_empty()
             && self.changes.is_empty()
-            && self.agreements > 0
+            && self.read_once
             && self.lists.all_complete()
             && self.work.iter().all(|(key, work)| {
                 self.desired.objects.contains_key(key)

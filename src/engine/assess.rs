@@ -1,0 +1,152 @@
+//! What is found out about one declared object in a pass, and what seeing it teaches the journal.
+
+use jiff::Timestamp;
+
+use crate::kinds;
+use crate::kinds::MarkerPlace;
+use crate::kinds::erased::Found;
+use crate::manifest::{Key, OnDelete};
+
+use super::Engine;
+use super::desired::Object;
+use super::journal::{Change, Record};
+use super::observe::state_of;
+use super::pace::after;
+use super::plan::{Observed, Plan, Wanted, plan};
+use super::resolve::Resolved;
+use super::scope::Scope;
+use super::work::Negatives;
+
+/// What was found out about one object, as owned values.
+pub(super) struct Assessment {
+    pub(super) plan: Plan,
+    pub(super) resolved: Resolved,
+    pub(super) found: Option<Found>,
+    pub(super) resource: serde_json::Value,
+}
+
+impl Engine {
+    pub(super) fn assess(&self, object: &Object, now: Timestamp) -> Assessment {
+        let work = self.work.get(object.key());
+        let resolved = self.resolve(object);
+        let observed = self.observe(object, &resolved, work, now);
+        let wanted = Wanted {
+            kind: object.kind,
+            spec: resolved.spec.as_ref(),
+            unmet: &resolved.unmet,
+            policy: object.policy(),
+        };
+        let plan = plan(&wanted, &observed, now);
+        let (found, resource) = match &observed {
+            Observed::Found(seen) | Observed::Adoptable(seen) => (
+                Some(seen.found.clone()),
+                object.kind.status(seen.found, &seen.attached),
+            ),
+            _ => (None, serde_json::Value::Null),
+        };
+        Assessment {
+            plan,
+            resolved,
+            found,
+            resource,
+        }
+    }
+
+    /// Writes down what seeing a resource teaches.
+    pub(super) fn saw(&mut self, object: &Object, found: &Found, now: Timestamp) {
+        let state = state_of(found);
+        if let Some(work) = self.work.get_mut(object.key()) {
+            if work
+                .state
+                .as_ref()
+                .is_none_or(|(before, _)| before != state)
+            {
+                work.state = Some((state.to_owned(), now));
+            }
+            work.missing = None;
+            work.negatives = Negatives::default();
+        }
+        let is_ours = found.marker.is_some() || object.kind.marker() == MarkerPlace::NaturalKey;
+        if object.accepted.spec.is_some() && is_ours {
+            let id = Some(found.id.clone());
+            let before = self.journal.records.get(object.key());
+            let made_here = found.marker.is_some()
+                || self.is_part_of_ours(&object.scope, found)
+                || before.is_some_and(|it| {
+                    it.intent.is_some() || (it.made_here && it.id.as_ref() == Some(&found.id))
+                });
+            self.keep_record(object, |record| {
+                record.id = id;
+                record.intent = None;
+                record.made_here = made_here;
+            });
+        }
+    }
+
+    /// Is it a part of something that carries our marker?
+    fn is_part_of_ours(&self, scope: &Scope, found: &Found) -> bool {
+        found.part_of.as_ref().is_some_and(|(kind, id)| {
+            let whole = self
+                .inventory
+                .listing(scope, kind)
+                .and_then(|listing| listing.get(id));
+            let marker = whole.and_then(|whole| whole.marker);
+            marker.is_some_and(|marker| marker.owner == self.settings.owner.short())
+        })
+    }
+
+    /// Brings the record of an object up to date, and writes it if that changed it.
+    pub(super) fn keep_record(&mut self, object: &Object, change: impl FnOnce(&mut Record)) {
+        let before = self.journal.records.get(object.key());
+        let mut record = before
+            .cloned()
+            .unwrap_or_else(|| Record::new(object.scope.clone()));
+        record.detach = object.policy().on_delete == OnDelete::Detach;
+        record.protect = object.policy().protect;
+        record.refers_to = object.refers_to.iter().cloned().collect();
+        change(&mut record);
+        if before != Some(&record) {
+            let change = Change::Put(object.key().clone(), record);
+            self.change(change);
+        }
+    }
+
+    /// A create whose outcome is not known has not shown up for long enough: it is given up, and
+    /// remembered as such.
+    pub(super) fn give_up_uncertain(&mut self, key: &Key, scope: &Scope, now: Timestamp) {
+        let Some(record) = self.journal.records.get(key) else {
+            return;
+        };
+        let (None, Some(intent)) = (&record.id, &record.intent) else {
+            return;
+        };
+        let Some(kind) = kinds::find(&key.kind) else {
+            return;
+        };
+        let wrote_at = self.work.get(key).and_then(|work| work.wrote_at);
+        let (began, given_up) = (intent.at, intent.clone());
+        let Ok(listing) = self.evidence(scope, kind.name(), wrote_at.max(Some(began))) else {
+            return;
+        };
+        if !listing.malformed.is_empty()
+            || listing
+                .marked(self.settings.owner.uid(key))
+                .next()
+                .is_some()
+        {
+            return;
+        }
+        let started_at = listing.started_at;
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        work.negatives.count(started_at);
+        if work.negatives.count >= 3 && after(began, self.settings.uncertain_window) <= now {
+            work.negatives = Negatives::default();
+            let mut record = record.clone();
+            record.intent = None;
+            record.given_up.push(given_up);
+            self.change(Change::Put(key.clone(), record));
+        }
+    }
+}

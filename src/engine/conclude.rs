@@ -1,0 +1,147 @@
+//! The end of a pass over one object: what people are told, who else has to look again, and when.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::kinds;
+use crate::kinds::health::Health;
+use crate::manifest::Key;
+
+use super::Engine;
+use super::assess::Assessment;
+use super::pace::{after, between, next_look};
+use super::plan::Plan;
+use super::reason::Waiting;
+use super::status::{Facts, Truth};
+
+impl Engine {
+    /// Remembers the decision, tells people, and sees to it that it is looked at again in time.
+    pub(super) fn conclude(
+        &mut self,
+        key: &Key,
+        generation: u64,
+        plan: Plan,
+        assessment: &Assessment,
+        now: Timestamp,
+    ) {
+        let (serves, state) = match assessment.found.as_ref().map(|found| &found.health) {
+            Some(Health::Ready) => (Truth::True, None),
+            Some(Health::Off(state)) => (Truth::False, Some(format!("it is {state}"))),
+            Some(_) => (Truth::False, None),
+            None => self.serves_unseen(key, &plan),
+        };
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        let id = assessment.found.as_ref().map(|found| found.id.clone());
+        // Not seeing it for a moment is no reason to forget what it was.
+        let blind = Waiting::is_blindness;
+        let keeps = id.is_none() && matches!(&plan, Plan::Wait(waiting) if blind(waiting));
+        let facts = Facts {
+            generation,
+            plan: &plan,
+            doing: work.doing.clone(),
+            serves,
+            state,
+            id: if keeps { work.status.id.clone() } else { id },
+            resource: if keeps {
+                work.status.resource.clone()
+            } else {
+                assessment.resource.clone()
+            },
+        };
+        let status = work.status.next(facts, now);
+        work.exists = assessment.found.is_some();
+        let age = work.state.as_ref().map(|(_, since)| between(*since, now));
+        let changed = work.status != status;
+        let matters = changed
+            && (work.status.is_available() != status.is_available()
+                || work.status.id != status.id
+                || work.status.resource != status.resource);
+        work.status = status;
+        work.plan = Some(plan.clone());
+        self.visible |= changed;
+        if matters && let Some(dependents) = self.desired.dependents.get(key) {
+            self.dirty.extend(dependents.iter().cloned());
+        }
+        self.look_again(key, &plan, age.unwrap_or_default(), now);
+    }
+
+    /// Whether something that is not seen just now still serves, as far as is known.
+    fn serves_unseen(&self, key: &Key, plan: &Plan) -> (Truth, Option<String>) {
+        let before = self
+            .work
+            .get(key)
+            .and_then(|work| work.status.condition("Available"));
+        match plan {
+            Plan::Wait(Waiting::LookFailed(_) | Waiting::Settling | Waiting::FirstLook) => {
+                match before.map(|condition| condition.status) {
+                    Some(Truth::True) if matches!(plan, Plan::Wait(Waiting::Settling)) => {
+                        (Truth::True, None)
+                    }
+                    Some(Truth::False) | None => (Truth::False, None),
+                    Some(_) => (Truth::Unknown, None),
+                }
+            }
+            _ => (Truth::False, None),
+        }
+    }
+
+    pub(super) fn look_again(
+        &mut self,
+        key: &Key,
+        plan: &Plan,
+        age: Duration,
+        now: Timestamp,
+    ) {
+        let age = match plan {
+            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving) => Some(age),
+            Plan::Wait(Waiting::Uncertain(until)) => {
+                let began = until
+                    .checked_sub(self.settings.uncertain_window)
+                    .unwrap_or(now);
+                Some(between(began, now))
+            }
+            _ => None,
+        };
+        if let Some(age) = age {
+            self.want_lists(key, after(now, next_look(age)));
+        }
+        if let Plan::Wait(waiting) = plan
+            && let Some(until) = waiting.until()
+        {
+            self.wake(key, until);
+        }
+    }
+
+    /// Asks for looks at everything that says something of this object.
+    pub(super) fn want_lists(&mut self, key: &Key, at: Timestamp) {
+        let Some(kind) = kinds::find(&key.kind) else {
+            return;
+        };
+        let object = self.desired.objects.get(key).map(|object| &object.scope);
+        let record = self.journal.records.get(key).map(|record| &record.scope);
+        let Some(scope) = object.or(record) else {
+            return;
+        };
+        for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
+            self.lists.want(scope, name, at);
+        }
+    }
+
+    pub(super) fn wake(&mut self, key: &Key, at: Timestamp) {
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        match work.wake {
+            Some(before) if before <= at => return,
+            Some(before) => {
+                self.wakes.remove(&(before, key.clone()));
+            }
+            None => {}
+        }
+        work.wake = Some(at);
+        self.wakes.insert((at, key.clone()));
+    }
+}

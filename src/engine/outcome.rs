@@ -1,0 +1,382 @@
+//! From an outcome back to what is known: of a write to the journal, and of a request.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::kinds;
+use crate::kinds::call::{CallError, Reply};
+use crate::kinds::erased::{Found, Intent};
+use crate::kinds::health::Health;
+use crate::kinds::need::Material;
+use crate::kinds::{Birth, MarkerPlace};
+use crate::manifest::Key;
+
+use super::journal::Change;
+use super::pace::{after, backoff};
+use super::reason::{Blocker, Waiting};
+use super::scope::Scope;
+use super::steps::Flight;
+use super::work::{Missing, Work};
+use super::{Effect, Engine, Ticket};
+
+impl Engine {
+    /// The journal was written, or not: creates that waited for it go, or do not.
+    pub(super) fn recorded(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), String>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiting: Vec<Ticket> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.record == Some(ticket))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in waiting {
+            match &result {
+                Ok(()) => {
+                    let Some(flight) = self.flights.get_mut(&ticket) else {
+                        continue;
+                    };
+                    flight.record = None;
+                    if let Some(call) = flight.call.take() {
+                        let (scope, key) = (flight.scope.clone(), flight.key.clone());
+                        let intent = flight.intent.clone();
+                        effects.push(Effect::Call {
+                            ticket,
+                            scope,
+                            key,
+                            intent,
+                            call,
+                        });
+                    }
+                }
+                Err(why) => {
+                    // Not on disk, so not sent: the intent never was.
+                    let error = Blocker::Journal(why.clone()).to_string();
+                    self.land(ticket, now);
+                    let Some(flight) = self.flights.remove(&ticket) else {
+                        continue;
+                    };
+                    if let Some(record) = self.journal.records.get_mut(&flight.key) {
+                        record.intent = None;
+                    }
+                    self.fail(&flight.key, error, None, false, now);
+                }
+            }
+        }
+    }
+
+    /// A request was answered, or not.
+    pub(super) fn called(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Reply, CallError>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Ok(reply) = &result
+            && self
+                .flights
+                .get(&ticket)
+                .is_some_and(|flight| flight.then_delete)
+        {
+            self.delete_if_ours(ticket, reply, now, effects);
+            return;
+        }
+        self.land(ticket, now);
+        let Some(flight) = self.flights.remove(&ticket) else {
+            return;
+        };
+        let key = &flight.key;
+        if let Err(error) = &result
+            && error.is_throttled()
+        {
+            let pause = error
+                .retry_after()
+                .unwrap_or(Duration::from_secs(5));
+            self.lanes
+                .pause(&flight.scope, flight.service, after(now, pause));
+        }
+        match (&flight.intent, result) {
+            (Intent::Create, result) => self.created(&flight, result, now),
+            (Intent::Inspect, Ok(reply)) if is_leaving(key, &reply) => self.not_found(key, now),
+            (Intent::Inspect, Ok(_)) => {
+                // It is there although the list does not show it: the list is asked again.
+                let at = after(now, self.settings.gone_after);
+                if let Some(work) = self.work.get_mut(key) {
+                    work.missing = None;
+                    work.pause = Some(Waiting::Missing(at));
+                }
+                self.want_lists(key, at);
+            }
+            (Intent::Inspect | Intent::Delete, Err(error)) if error.is_not_found() => {
+                self.not_found(key, now);
+            }
+            (Intent::Delete, Ok(_)) => {
+                if let Some(work) = self.work.get_mut(key) {
+                    work.deleting = true;
+                    work.failures = 0;
+                }
+                self.wrote(key, now);
+            }
+            (_, Ok(_)) => {
+                if let Some(work) = self.work.get_mut(key) {
+                    work.failures = 0;
+                    work.pause = None;
+                }
+                self.wrote(key, now);
+            }
+            (intent, Err(error)) => {
+                if *intent != Intent::Inspect && !matches!(error, CallError::NotSent { .. }) {
+                    self.wrote(key, now);
+                }
+                self.fail(
+                    key,
+                    error.to_string(),
+                    error.retry_after(),
+                    error.is_quota(),
+                    now,
+                );
+            }
+        }
+        self.dirty.insert(flight.key);
+    }
+
+    fn created(&mut self, flight: &Flight, result: Result<Reply, CallError>, now: Timestamp) {
+        let key = &flight.key;
+        let born = match &result {
+            Ok(reply) => kinds::find(&key.kind).and_then(|kind| kind.born(reply)),
+            Err(_) => None,
+        };
+        let mut record = self.journal.records.get(key).cloned();
+        let was = record.clone();
+        if let Some(record) = &mut record {
+            match (&result, &born) {
+                (Ok(_), Some(id)) => {
+                    record.id = Some(id.clone());
+                    record.intent = None;
+                    record.made_here = true;
+                }
+                // Certainly not made: as if it had never been tried.
+                (Err(CallError::NotSent { .. } | CallError::Rejected { .. }), _) => {
+                    record.intent = None
+                }
+                // It may have been made: the intent stays until it is found or given up.
+                (Err(CallError::Unknown { .. }) | Ok(_), _) => {}
+            }
+            if was.as_ref() != Some(record) {
+                let change = Change::Put(key.clone(), record.clone());
+                self.change(change);
+            }
+        }
+        self.wrote(key, now);
+        match result {
+            Ok(_) => {
+                if let Some(work) = self.work.get_mut(key) {
+                    work.failures = 0;
+                    work.pause = None;
+                    work.state = None;
+                }
+            }
+            Err(error) => {
+                self.fail(
+                    key,
+                    error.to_string(),
+                    error.retry_after(),
+                    error.is_quota(),
+                    now,
+                );
+            }
+        }
+    }
+
+    /// A fresh look right before a deletion: what carries our marker, in our project, is deleted.
+    fn delete_if_ours(
+        &mut self,
+        ticket: Ticket,
+        reply: &Reply,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(flight) = self.flights.get(&ticket) else {
+            return;
+        };
+        let (key, scope) = (flight.key.clone(), flight.scope.clone());
+        let call = kinds::find(&key.kind)
+            .ok_or_else(|| "its kind is not known".to_owned())
+            .and_then(|kind| {
+                let found = kind.look(kind.item(reply))?;
+                self.is_deletable(&key, kind.marker(), &scope, &found)?;
+                let birth = Birth {
+                    name: "",
+                    marker: self.settings.owner.marker(&key, 0),
+                    object: "",
+                    id: Uuid::nil(),
+                    material: &Material::default(),
+                };
+                kind.request(
+                    &Intent::Delete,
+                    &serde_json::Value::Null,
+                    Some(&found),
+                    &birth,
+                )
+                .map_err(|refusal| refusal.message)
+            });
+        match call {
+            Ok(call) => {
+                if let Some(flight) = self.flights.get_mut(&ticket) {
+                    flight.intent = Intent::Delete;
+                    flight.then_delete = false;
+                }
+                effects.push(Effect::Call {
+                    ticket,
+                    scope,
+                    key,
+                    intent: Intent::Delete,
+                    call,
+                });
+            }
+            Err(why) => {
+                self.land(ticket, now);
+                self.flights.remove(&ticket);
+                self.fail(&key, format!("it is not deleted: {why}"), None, false, now);
+                self.dirty.insert(key);
+            }
+        }
+    }
+
+    fn is_deletable(
+        &self,
+        key: &Key,
+        place: MarkerPlace,
+        scope: &Scope,
+        found: &Found,
+    ) -> Result<(), String> {
+        let owner = self.settings.owner;
+        let ours = match place {
+            MarkerPlace::NaturalKey => self.journal.records.get(key).is_some_and(|record| {
+                record.made_here && record.id.as_deref() == Some(found.id.as_str())
+            }),
+            _ => found
+                .marker
+                .is_some_and(|it| it.uid == owner.uid(key) && it.owner == owner.short()),
+        };
+        if !ours {
+            return Err(format!("{} does not carry our marker", found.id));
+        }
+        if !self.is_in_project(scope, found) {
+            return Err(format!("{} belongs to another project", found.id));
+        }
+        Ok(())
+    }
+
+    /// A read or a deletion by id answered 404.
+    fn not_found(&mut self, key: &Key, now: Timestamp) {
+        let record = self.journal.records.get(key).cloned();
+        let Some(id) = record.as_ref().and_then(|record| record.id.clone()) else {
+            return;
+        };
+        let scope = record.as_ref().map(|record| record.scope.clone());
+        let Some(kind) = kinds::find(&key.kind) else {
+            return;
+        };
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        let first = work.missing.clone().filter(|missing| missing.id == id);
+        let deleted_by_us = work.deleting;
+        let proven = match &first {
+            _ if deleted_by_us => true,
+            None => false,
+            Some(missing) => {
+                // The token was proven good in between: a list of the same service succeeded.
+                let listing = scope
+                    .as_ref()
+                    .and_then(|it| self.inventory.listing(it, kind.name()));
+                after(missing.since, self.settings.gone_after) <= now
+                    && listing.is_some_and(|listing| listing.started_at > missing.since)
+            }
+        };
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        if !proven {
+            work.missing.get_or_insert(Missing { id, since: now });
+            let at = after(now, Duration::from_secs(1));
+            self.want_lists(key, at);
+            return;
+        }
+        *work = Work {
+            status: std::mem::take(&mut work.status),
+            undeclared_since: work.undeclared_since,
+            wake: work.wake,
+            ..Work::default()
+        };
+        if let Some(mut record) = record {
+            record.id = None;
+            record.intent = None;
+            record.made_here = false;
+            self.change(Change::Put(key.clone(), record));
+        }
+    }
+
+    /// A write about an object has ended: what was seen before is no evidence any more.
+    pub(super) fn wrote(&mut self, key: &Key, now: Timestamp) {
+        if let Some(work) = self.work.get_mut(key) {
+            work.wrote_at = Some(now);
+        }
+        self.want_lists(key, after(now, Duration::from_millis(1)));
+    }
+
+    pub(super) fn land(&mut self, ticket: Ticket, _now: Timestamp) {
+        let Some(flight) = self.flights.get(&ticket) else {
+            return;
+        };
+        if let Some(work) = self.work.get_mut(&flight.key) {
+            work.flight = None;
+            work.doing = None;
+        }
+        let next = self.lanes.leave(&flight.scope.clone(), flight.service);
+        self.dirty.extend(next);
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        key: &Key,
+        error: String,
+        retry_after: Option<Duration>,
+        quota: bool,
+        now: Timestamp,
+    ) {
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        work.failures += 1;
+        // A quota is not freed by asking often.
+        let failures = if quota {
+            work.failures + 4
+        } else {
+            work.failures
+        };
+        let pause = backoff(failures, &mut self.rng).max(retry_after.unwrap_or_default());
+        let until = after(now, pause);
+        work.pause = Some(if quota {
+            Waiting::Quota { until, error }
+        } else {
+            Waiting::Backoff { until, error }
+        });
+        self.dirty.insert(key.clone());
+    }
+}
+
+/// Services that delete late still show what is as good as gone (Nova's `SOFT_DELETED`).
+fn is_leaving(key: &Key, reply: &Reply) -> bool {
+    kinds::find(&key.kind)
+        .and_then(|kind| kind.look(kind.item(reply)).ok())
+        .is_some_and(|found| found.health == Health::Leaving)
+}
