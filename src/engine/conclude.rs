@@ -88,13 +88,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn look_again(
-        &mut self,
-        key: &Key,
-        plan: &Plan,
-        age: Duration,
-        now: Timestamp,
-    ) {
+    pub(super) fn look_again(&mut self, key: &Key, plan: &Plan, age: Duration, now: Timestamp) {
         let age = match plan {
             Plan::Wait(Waiting::Moving(_) | Waiting::Leaving) => Some(age),
             Plan::Wait(Waiting::Uncertain(until)) => {

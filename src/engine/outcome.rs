@@ -96,9 +96,7 @@ impl Engine {
         if let Err(error) = &result
             && error.is_throttled()
         {
-            let pause = error
-                .retry_after()
-                .unwrap_or(Duration::from_secs(5));
+            let pause = error.retry_after().unwrap_or(Duration::from_secs(5));
             self.lanes
                 .pause(&flight.scope, flight.service, after(now, pause));
         }

@@ -4,6 +4,8 @@
 //! the shell keeps on disk is kept in [`Sim::disk`], so that a crash is the engine being dropped.
 
 #![allow(
+    clippy::unwrap_used,
+    clippy::panic,
     dead_code,
     unreachable_pub,
     reason = "each test binary uses a part of it"
