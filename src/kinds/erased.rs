@@ -139,6 +139,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::LATER`].
+    fn later(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
     /// FIELDS without the types.
@@ -266,6 +268,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn later(&self) -> &'static [&'static str] {
+        K::LATER
     }
 
     fn holds_data(&self) -> bool {

@@ -230,6 +230,7 @@ impl Kind for Server {
         Field::new("userData", Change::Birth),
     ];
     const ATTACHED: &'static [&'static str] = &["Port", "Volume"];
+    const LATER: &'static [&'static str] = &["volumes"];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/description",
         "/networks",
