@@ -155,9 +155,9 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
-        if want.kind.has_remedy(spec, seen.found) {
+        if let Some(action) = want.kind.remedy(spec, seen.found) {
             return first_unmet(want, |_| true).unwrap_or(Plan::Do(Todo {
-                intent: Intent::Remedy,
+                intent: Intent::Remedy(action),
                 why: Vec::new(),
             }));
         }

@@ -77,8 +77,8 @@ pub enum Intent {
     Add(&'static str, Element),
     /// Remove an element from a set.
     Remove(&'static str, Element),
-    /// Move a stuck one on.
-    Remedy,
+    /// Move a stuck one on, by this action.
+    Remedy(String),
     /// Write our marker onto it, by consent.
     Adopt,
     /// Read it alone: right before a deletion, or to learn whether it is gone.
@@ -95,7 +95,7 @@ impl std::fmt::Display for Intent {
             Self::Act(field) => write!(f, "change {field}"),
             Self::Add(field, _) => write!(f, "add to {field}"),
             Self::Remove(field, _) => write!(f, "remove from {field}"),
-            Self::Remedy => f.write_str("bring it on its way"),
+            Self::Remedy(action) => f.write_str(action),
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
@@ -113,7 +113,7 @@ impl Intent {
             Self::Act(_) => "act",
             Self::Add(..) => "add",
             Self::Remove(..) => "remove",
-            Self::Remedy => "remedy",
+            Self::Remedy(_) => "remedy",
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
@@ -190,8 +190,8 @@ pub trait AnyKind: Sync {
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
     fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool;
-    /// Is there a remedy for this stuck one?
-    fn has_remedy(&self, spec: &Value, found: &Found) -> bool;
+    /// The action that moves a stuck one on, in words, if there is one: see [`Kind::remedy`].
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<String>;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
     /// See [`Kind::born`].
@@ -445,11 +445,9 @@ impl<K: Kind> AnyKind for Of<K> {
         K::may_remove(field, element, attached)
     }
 
-    fn has_remedy(&self, spec: &Value, found: &Found) -> bool {
-        match (Self::typed(spec), Self::object(found)) {
-            (Ok(spec), Ok(object)) => K::remedy(&spec, object).is_some(),
-            _ => false,
-        }
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<String> {
+        let (spec, object) = (Self::typed(spec).ok()?, Self::object(found).ok()?);
+        K::remedy(&spec, object).map(|action| action.to_string())
     }
 
     fn is_husk(&self, found: &Found) -> bool {
@@ -504,7 +502,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Act(field) => action(field, None, false),
             Intent::Add(field, element) => action(field, Some(element), false),
             Intent::Remove(field, element) => action(field, Some(element), true),
-            Intent::Remedy => {
+            Intent::Remedy(_) => {
                 let spec = Self::typed(spec)?;
                 let remedy = K::remedy(&spec, object)
                     .ok_or_else(|| Refusal::new("there is no remedy for this state"))?;
