@@ -6,7 +6,10 @@
 //! Figures are printed, nothing is asserted of them: they depend on the machine. What is asserted
 //! is the end: everything Available, each resource once.
 
-#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock and writes files")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock and writes files"
+)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::collections::BTreeMap;
@@ -21,13 +24,23 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackward");
 
 fn main() {
-    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|it| it.parse().ok()).collect();
+    let numbers: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter_map(|it| it.parse().ok())
+        .collect();
     let number = |index: usize, default| numbers.get(index).copied().unwrap_or(default);
     let (volumes, servers, image) = (number(0, 1000), number(1, 500), number(2, 1024));
     let directory = tempfile::tempdir().unwrap();
     let clouds = directory.path().join("clouds.yaml");
     let mut sandbox = Command::new(PROGRAM)
-        .args(["sandbox", "--listen", "127.0.0.1:0", "--clock", "fast", "--write-clouds"])
+        .args([
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "--clock",
+            "fast",
+            "--write-clouds",
+        ])
         .arg(&clouds)
         .stdout(Stdio::piped())
         .spawn()
@@ -37,14 +50,19 @@ fn main() {
     write_manifests(&manifests, volumes, servers, image);
     println!("{volumes} volumes, {servers} servers, 2 images of {image} MiB");
 
-    println!("{:<22} {:>9} {:>9} {:>9} {:>10} {:>10}", "pass", "seconds", "cpu s", "peak MiB", "GETs", "writes");
+    println!(
+        "{:<22} {:>9} {:>9} {:>9} {:>10} {:>10}",
+        "pass", "seconds", "cpu s", "peak MiB", "GETs", "writes"
+    );
     for pass in ["first", "second"] {
         reset(&address);
         let outcome = run(&manifests, &directory.path().join("state"), &clouds);
         let (gets, writes) = requests(&address);
         println!(
             "{pass:<22} {:>9.1} {:>9.1} {:>9} {gets:>10} {writes:>10}",
-            outcome.seconds, outcome.cpu, outcome.peak / 1024
+            outcome.seconds,
+            outcome.cpu,
+            outcome.peak / 1024
         );
     }
     let counts = collections(&address);
@@ -84,7 +102,11 @@ fn run(manifests: &Path, state: &Path, clouds: &Path) -> Outcome {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert!(status.success(), "the run did not converge: {status}");
-    Outcome { seconds: began.elapsed().as_secs_f64(), cpu, peak }
+    Outcome {
+        seconds: began.elapsed().as_secs_f64(),
+        cpu,
+        peak,
+    }
 }
 
 /// Peak memory in KiB and CPU time in seconds of a process, from /proc.
@@ -135,7 +157,12 @@ fn write_manifests(root: &Path, volumes: u64, servers: u64, image: u64) {
 fn first_address(sandbox: &mut Child) -> String {
     let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
-    let address = first.rsplit_once("http://").unwrap().1.trim_end_matches('/').to_owned();
+    let address = first
+        .rsplit_once("http://")
+        .unwrap()
+        .1
+        .trim_end_matches('/')
+        .to_owned();
     let path = lines.next().unwrap().unwrap();
     let path = path.rsplit_once('=').unwrap().1;
     let text = fs::read_to_string(path).unwrap();
@@ -150,9 +177,16 @@ fn http(address: &str, method: &str, path: &str) -> serde_json::Value {
         .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    let json = body.find(['[', '{']).map(|begin| &body[begin..=body.rfind([']', '}']).unwrap()]);
-    json.map_or(serde_json::Value::Null, |json| serde_json::from_str(json).unwrap())
+    let body = text
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body)
+        .unwrap_or_default();
+    let json = body
+        .find(['[', '{'])
+        .map(|begin| &body[begin..=body.rfind([']', '}']).unwrap()]);
+    json.map_or(serde_json::Value::Null, |json| {
+        serde_json::from_str(json).unwrap()
+    })
 }
 
 fn reset(address: &str) {
@@ -181,12 +215,20 @@ fn collections(address: &str) -> BTreeMap<String, u64> {
 
 fn rows(address: &str) -> Vec<(String, String, u64)> {
     let answer = http(address, "GET", "/sandbox/requests");
-    let rows = answer.as_array().or_else(|| answer["requests"].as_array()).cloned().unwrap_or_default();
+    let rows = answer
+        .as_array()
+        .or_else(|| answer["requests"].as_array())
+        .cloned()
+        .unwrap_or_default();
     rows.iter()
         .filter(|row| row["service"] != "sandbox")
         .map(|row| {
             let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-            (text("method"), text("service") + &text("route"), row["count"].as_u64().unwrap_or(0))
+            (
+                text("method"),
+                text("service") + &text("route"),
+                row["count"].as_u64().unwrap_or(0),
+            )
         })
         .collect()
 }
