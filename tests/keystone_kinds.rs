@@ -1,6 +1,12 @@
 //! Keystone's kinds through their whole life, on the pure engine beside the sandbox's pure core,
 //! with an administrator's rights.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
 mod sim;
 
 use std::collections::BTreeMap;
@@ -11,7 +17,7 @@ use sim::Sim;
 use stackward::kinds::erased::Found;
 use stackward::kinds::{Attached, find};
 use stackward::manifest::Key;
-use stackward::sandbox::Request;
+use stackward::sandbox::{Effect, Request, Rule};
 
 const MINUTES: Duration = Duration::from_secs(60);
 const KINDS: [&str; 8] = [
@@ -436,6 +442,34 @@ fn nothing_of_others_is_deleted_along_with_ours() {
     }
     sim.run_for(5 * MINUTES);
     for (kind, id) in [("Domain", domain), ("Service", service), ("Role", role)] {
+        assert!(found(&mut sim, kind, &id).is_none(), "{kind}");
+    }
+}
+
+#[test]
+fn a_create_whose_answer_is_lost_is_not_sent_twice() {
+    for (kind, name, _) in objects() {
+        let (method, path) = match kind {
+            "RoleAssignment" => ("PUT", "/*/*/*/*/*/roles/*".to_owned()),
+            _ => ("POST", format!("/*/{}", collection(kind))),
+        };
+        let mut sim = Sim::of_admin(1);
+        let effect = Effect::DoAndAnswer {
+            status: 504,
+            body: Value::Null,
+        };
+        let rule = Rule::new("identity", effect);
+        sim.world.add_fault(rule.on(method, &path).times(1));
+        sim.declare(&[file(&objects(), "first-secret")]);
+        settle(&mut sim);
+        assert_eq!(sim.world.faults.fired(0), 1, "{kind}");
+        let created = |line: &&String| line.contains(": create ");
+        let creates: Vec<&String> = sim.trace.iter().filter(created).collect();
+        assert_eq!(creates.len(), objects().len(), "{creates:?}");
+        // It is known as ours: when its manifest goes, so does it.
+        let id = id(&sim, kind, name);
+        sim.declare(&[file(&[("Role", "stays", json!({}))], "first-secret")]);
+        sim.run_for(20 * MINUTES);
         assert!(found(&mut sim, kind, &id).is_none(), "{kind}");
     }
 }
