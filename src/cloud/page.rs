@@ -71,6 +71,11 @@ async fn walk(connection: &Connection, list: &List) -> Result<Vec<Value>, Broken
                     _ => Broken::Other(error),
                 })?;
         let next = next_link(list, &body);
+        // Keystone cuts a list at its `list_limit`, and says no more than that it did.
+        if next.is_none() && body["truncated"] == true {
+            let why = "the service cut it short (its list_limit)";
+            return Err(Broken::Other(incomplete(list, why)));
+        }
         let Value::Array(found) = body[list.items].take() else {
             let why = format!("its answer has no `{}`", list.items);
             return Err(Broken::Other(incomplete(list, &why)));

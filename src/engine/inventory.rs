@@ -23,7 +23,7 @@ pub struct Listing {
     pub malformed: Vec<String>,
     by_id: HashMap<String, usize>,
     by_uid: HashMap<Uuid, Vec<usize>>,
-    by_natural_key: HashMap<String, usize>,
+    by_natural_key: HashMap<String, Vec<usize>>,
     by_attachment: HashMap<String, Vec<usize>>,
 }
 
@@ -46,7 +46,11 @@ impl Listing {
                 listing.by_uid.entry(marker.uid).or_default().push(index);
             }
             if let Some(key) = &found.natural_key {
-                listing.by_natural_key.insert(key.clone(), index);
+                listing
+                    .by_natural_key
+                    .entry(key.clone())
+                    .or_default()
+                    .push(index);
             }
             for id in &found.attached_to {
                 listing
@@ -75,11 +79,13 @@ impl Listing {
             .map(|index| &self.items[*index])
     }
 
-    /// The item with this natural key.
-    #[must_use]
-    pub fn keyed(&self, key: &str) -> Option<&Found> {
+    /// The items with this natural key: several where the service does not see to it that there is
+    /// only one (endpoints, services).
+    pub fn keyed(&self, key: &str) -> impl Iterator<Item = &Found> {
         self.by_natural_key
             .get(key)
+            .into_iter()
+            .flatten()
             .map(|index| &self.items[*index])
     }
 
@@ -148,5 +154,23 @@ impl Inventory {
             }
         }
         attached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+    use serde_json::json;
+
+    #[test]
+    fn two_of_one_natural_key_are_both_found() {
+        let kind = kinds::find("VolumeType").unwrap();
+        let look = |id: &str| kind.look(json!({"id": id, "name": "fast"})).unwrap();
+        let items = vec![look("1"), look("2")];
+        let listing = Listing::new(Timestamp::UNIX_EPOCH, items, Vec::new());
+        let ids: Vec<&str> = listing.keyed("fast").map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["1", "2"]);
+        assert_eq!(listing.keyed("slow").count(), 0);
     }
 }

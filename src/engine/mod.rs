@@ -363,6 +363,11 @@ impl Engine {
         for (key, record) in &self.journal.records {
             if let Some(kind) = kinds::find(&key.kind) {
                 read(&record.scope, kind.name(), key);
+                if !self.desired.objects.contains_key(key) {
+                    for kind in kind.cascade() {
+                        read(&record.scope, kind, key);
+                    }
+                }
             }
         }
         self.lists.watch(&readers.keys().cloned().collect(), now);

@@ -310,20 +310,40 @@ impl Engine {
         record: Option<&'a Record>,
         listing: &'a Listing,
     ) -> Trace<'a> {
+        let known = record.and_then(|record| record.id.as_deref());
+        if let Some(found) = known.and_then(|id| listing.get(id)) {
+            // Its key is not that of the spec while a reference is not known yet, and after the
+            // spec was given another name.
+            return Trace::Here(found);
+        }
         let natural_key = object.kind.natural_key(spec, &object.name);
-        let Some(found) = natural_key.and_then(|key| listing.keyed(&key)) else {
-            let Some(record) = record else {
-                return Trace::Nowhere;
-            };
-            return match (&record.id, &record.intent) {
-                (Some(id), _) => match listing.get(id) {
-                    // References to it are not known yet: the id is as good.
-                    Some(found) => Trace::Here(found),
-                    None => Trace::Lost(id),
-                },
-                (None, Some(intent)) => Trace::Pending(intent.at),
-                (None, None) => Trace::Nowhere,
-            };
+        let mut candidates: Vec<&Found> = natural_key
+            .iter()
+            .flat_map(|key| listing.keyed(key))
+            .collect();
+        let consent = adopt_id(object.policy().adopt.as_ref());
+        if candidates.len() > 1 && candidates.iter().any(|found| found.id == consent) {
+            candidates.retain(|found| found.id == consent);
+        }
+        let found = match candidates[..] {
+            [found] => found,
+            [] => {
+                return match record.map(|record| (&record.id, &record.intent)) {
+                    Some((Some(id), _)) => Trace::Lost(id),
+                    Some((None, Some(intent))) => Trace::Pending(intent.at),
+                    Some((None, None)) | None => Trace::Nowhere,
+                };
+            }
+            _ => {
+                return Trace::Blocked(Blocker::Ambiguous {
+                    what: format!(
+                        "several are the {} {} of the manifest",
+                        object.kind.name(),
+                        object.name
+                    ),
+                    ids: candidates.iter().map(|found| found.id.clone()).collect(),
+                });
+            }
         };
         let is_known = record.is_some_and(|record| {
             record.intent.is_some() || record.id.as_deref() == Some(found.id.as_str())

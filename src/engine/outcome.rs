@@ -102,7 +102,9 @@ impl Engine {
         }
         match (&flight.intent, result) {
             (Intent::Create, result) => self.created(&flight, result, now),
-            (Intent::Inspect, Ok(reply)) if is_leaving(key, &reply) => self.not_found(key, now),
+            (Intent::Inspect, Ok(reply)) if self.is_leaving(key, &reply) => {
+                self.not_found(key, now);
+            }
             (Intent::Inspect, Ok(_)) => {
                 // It is there although the list does not show it: the list is asked again.
                 let at = after(now, self.settings.gone_after);
@@ -208,8 +210,11 @@ impl Engine {
         let call = kinds::find(&key.kind)
             .ok_or_else(|| "its kind is not known".to_owned())
             .and_then(|kind| {
-                let found = kind.look(kind.item(reply))?;
+                let found = kind.look(kind.item(self.known_id(&key), reply))?;
                 self.is_deletable(&key, kind.marker(), &scope, &found)?;
+                if let Some((field, call)) = kind.before_delete(&found) {
+                    return Ok((Intent::Act(field), call));
+                }
                 let birth = Birth {
                     name: "",
                     marker: self.settings.owner.marker(&key, 0),
@@ -223,19 +228,20 @@ impl Engine {
                     Some(&found),
                     &birth,
                 )
+                .map(|call| (Intent::Delete, call))
                 .map_err(|refusal| refusal.message)
             });
         match call {
-            Ok(call) => {
+            Ok((intent, call)) => {
                 if let Some(flight) = self.flights.get_mut(&ticket) {
-                    flight.intent = Intent::Delete;
+                    flight.intent = intent.clone();
                     flight.then_delete = false;
                 }
                 effects.push(Effect::Call {
                     ticket,
                     scope,
                     key,
-                    intent: Intent::Delete,
+                    intent,
                     call,
                 });
             }
@@ -370,11 +376,18 @@ impl Engine {
         });
         self.dirty.insert(key.clone());
     }
-}
 
-/// Services that delete late still show what is as good as gone (Nova's `SOFT_DELETED`).
-fn is_leaving(key: &Key, reply: &Reply) -> bool {
-    kinds::find(&key.kind)
-        .and_then(|kind| kind.look(kind.item(reply)).ok())
-        .is_some_and(|found| found.health == Health::Leaving)
+    /// Services that delete late still show what is as good as gone (Nova's `SOFT_DELETED`).
+    fn is_leaving(&self, key: &Key, reply: &Reply) -> bool {
+        kinds::find(&key.kind)
+            .and_then(|kind| kind.look(kind.item(self.known_id(key), reply)).ok())
+            .is_some_and(|found| found.health == Health::Leaving)
+    }
+
+    /// The id that the journal has for an object; empty if it has none.
+    fn known_id(&self, key: &Key) -> &str {
+        let record = self.journal.records.get(key);
+        let id = record.and_then(|record| record.id.as_deref());
+        id.unwrap_or_default()
+    }
 }

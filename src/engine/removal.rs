@@ -15,6 +15,7 @@ use super::observe::Trace;
 use super::pace::{after, between};
 use super::plan::{Plan, Todo};
 use super::reason::{Blocker, Waiting};
+use super::scope::Scope;
 use super::status::{Facts, Truth};
 use super::{Effect, Engine, Link};
 
@@ -152,9 +153,17 @@ impl Engine {
         };
         match trace {
             Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),
-            Trace::Here(found) => Fate::Read {
-                id: found.id.clone(),
-                delete: true,
+            Trace::Here(found) => match self.would_go_too(kind, &record.scope, &found.id) {
+                Err(waiting) => Fate::Wait(waiting),
+                Ok(others) if !others.is_empty() => Fate::Blocked(Blocker::Refused(format!(
+                    "{} would delete with it: {}; delete or move them first",
+                    kind.service(),
+                    others.join(", ")
+                ))),
+                Ok(_) => Fate::Read {
+                    id: found.id.clone(),
+                    delete: true,
+                },
             },
             Trace::Lost(id) => {
                 let next = work.and_then(|work| work.missing.as_ref());
@@ -224,6 +233,27 @@ impl Engine {
             }
         }
         false
+    }
+
+    /// What the service would delete together with a resource, in words.
+    fn would_go_too(
+        &self,
+        kind: &dyn AnyKind,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Vec<String>, Waiting> {
+        let mut others = Vec::new();
+        for other in kind.cascade() {
+            let listing = self.evidence(scope, other, None)?;
+            if let Some(item) = listing.malformed.first() {
+                return Err(Waiting::LookFailed(item.clone()));
+            }
+            others.extend(listing.attached_to(id).map(|found| match &*found.name {
+                "" => format!("{other} {}", found.id),
+                name => format!("{other} {name}"),
+            }));
+        }
+        Ok(others)
     }
 
     /// Everything that still exists and refers to this.

@@ -32,7 +32,10 @@ type Met<T> = Result<T, Result<Waiting, Blocker>>;
 impl Engine {
     pub(super) fn resolve(&self, object: &Object) -> Resolved {
         let mut ids: BTreeMap<&str, String> = BTreeMap::new();
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs {
+            uid: self.settings.owner.uid(object.key()),
+            ..Inputs::default()
+        };
         let mut unmet: Vec<Unmet> = Vec::new();
         // Fields whose text is missing are left out of the spec, so that no half of it is used.
         let mut without: Vec<&str> = Vec::new();

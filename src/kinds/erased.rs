@@ -141,6 +141,8 @@ pub trait AnyKind: Sync {
     fn attached(&self) -> &'static [&'static str];
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
+    /// See [`Kind::CASCADE`].
+    fn cascade(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
     /// FIELDS without the types.
@@ -161,8 +163,8 @@ pub trait AnyKind: Sync {
     /// # Errors
     /// Why the item is not understood.
     fn look(&self, item: Value) -> Result<Found, String>;
-    /// The item in the answer to [`Intent::Inspect`].
-    fn item(&self, reply: &Reply) -> Value;
+    /// See [`Kind::item`].
+    fn item(&self, id: &str, reply: &Reply) -> Value;
 
     /// See [`Kind::project`]; `null` when it does not serialize, which is a bug.
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value;
@@ -194,6 +196,8 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<String>;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
+    /// See [`Kind::before_delete`].
+    fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)>;
     /// See [`Kind::born`].
     fn born(&self, reply: &Reply) -> Option<String>;
     /// See [`Kind::read`].
@@ -272,6 +276,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn later(&self) -> &'static [&'static str] {
         K::LATER
+    }
+
+    fn cascade(&self) -> &'static [&'static str] {
+        K::CASCADE
     }
 
     fn holds_data(&self) -> bool {
@@ -378,11 +386,8 @@ impl<K: Kind> AnyKind for Of<K> {
         })
     }
 
-    fn item(&self, reply: &Reply) -> Value {
-        match K::COLLECTION.one {
-            "" => reply.body.clone(),
-            one => reply.body[one].clone(),
-        }
+    fn item(&self, id: &str, reply: &Reply) -> Value {
+        K::item(id, reply)
     }
 
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value {
@@ -454,6 +459,10 @@ impl<K: Kind> AnyKind for Of<K> {
         Self::object(found).is_ok_and(K::is_husk)
     }
 
+    fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)> {
+        K::before_delete(Self::object(found).ok()?)
+    }
+
     fn born(&self, reply: &Reply) -> Option<String> {
         K::born(reply)
     }
@@ -498,7 +507,10 @@ impl<K: Kind> AnyKind for Of<K> {
         };
         match intent {
             Intent::Create | Intent::Inspect => Ok(K::read(&found.id)),
-            Intent::Update(fields) => Ok(K::update(&Self::typed(spec)?, object, fields)),
+            Intent::Update(fields) => {
+                let spec = Self::typed(spec)?;
+                Ok(K::update_with(&spec, object, fields, birth.material))
+            }
             Intent::Act(field) => action(field, None, false),
             Intent::Add(field, element) => action(field, Some(element), false),
             Intent::Remove(field, element) => action(field, Some(element), true),

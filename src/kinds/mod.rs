@@ -4,25 +4,34 @@
 //! fixture in `testdata/`; see CONTRIBUTING.md.
 
 pub mod call;
+pub mod domain;
+pub mod endpoint;
 pub mod erased;
 pub mod field;
 pub mod flavor;
 pub mod floating_ip;
+pub mod group;
 pub mod health;
 pub mod image;
 pub mod keypair;
+pub mod keystone;
 pub mod marker;
 pub mod need;
 pub mod network;
 pub mod neutron;
 pub mod port;
+pub mod project;
+pub mod role;
+pub mod role_assignment;
 pub mod router;
 pub mod router_interface;
 pub mod security_group;
 pub mod server;
+pub mod service;
 pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod user;
 pub mod volume;
 pub mod volume_type;
 
@@ -45,6 +54,14 @@ use need::{Inputs, Material, Need};
 
 /// Every kind, in the order in which a person would create them.
 pub static KINDS: &[&dyn AnyKind] = &[
+    &Of::<domain::Domain>::NEW,
+    &Of::<project::Project>::NEW,
+    &Of::<group::Group>::NEW,
+    &Of::<user::User>::NEW,
+    &Of::<role::Role>::NEW,
+    &Of::<role_assignment::RoleAssignment>::NEW,
+    &Of::<service::Service>::NEW,
+    &Of::<endpoint::Endpoint>::NEW,
     &Of::<flavor::Flavor>::NEW,
     &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
@@ -222,6 +239,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Kinds whose resources the service deletes together with the one of this kind that they are
+    /// [`Identity::attached_to`]: as long as there are any, this one is not deleted.
+    const CASCADE: &'static [&'static str] = &[];
     /// Pointers below the spec of the fields that only the native group has, `*` for any item:
     /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
     const NATIVE_FIELDS: &'static [&'static str] = &[];
@@ -304,6 +324,17 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// One request that brings these fields ([`field::Change::Update`]) to what the spec wants.
     fn update(spec: &Self::Spec, object: &Self::Object, fields: &[&'static str]) -> Call;
 
+    /// The same, for kinds whose update carries something secret. By default it carries none.
+    fn update_with(
+        spec: &Self::Spec,
+        object: &Self::Object,
+        fields: &[&'static str],
+        material: &Material,
+    ) -> Call {
+        let _ = material;
+        Self::update(spec, object, fields)
+    }
+
     /// The request for an action; `element` is the one to add or remove for members.
     ///
     /// # Errors
@@ -345,6 +376,22 @@ pub trait Kind: Send + Sync + Sized + 'static {
             format!("{path}/{}", call::segment(id)),
         )
         .at(read)
+    }
+
+    /// The item in the answer to [`Kind::read`]; for kinds whose answer has no body, what `id` says.
+    fn item(id: &str, reply: &Reply) -> Value {
+        let _ = id;
+        match Self::COLLECTION.one {
+            "" => reply.body.clone(),
+            one => reply.body[one].clone(),
+        }
+    }
+
+    /// What has to be done before the service accepts a deletion: the field that is changed, and
+    /// the request. It is looked at anew afterwards.
+    fn before_delete(object: &Self::Object) -> Option<(&'static str, Call)> {
+        let _ = object;
+        None
     }
 
     /// The request that deletes it. Never a cascade.

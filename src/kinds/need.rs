@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::manifest::{Ref, ValueSource};
 
@@ -136,6 +137,9 @@ pub struct Inputs {
     pub texts: BTreeMap<String, SecretString>,
     /// Absolute paths of files that are streamed.
     pub files: BTreeMap<String, PathBuf>,
+    /// The object's uid: it cannot be known without the owner's, so it keys digests of secrets. For
+    /// kinds without a marker only; a marker shows it to everybody.
+    pub uid: Uuid,
 }
 
 /// What a spec becomes beside itself when it is filled, and what must never be printed: the

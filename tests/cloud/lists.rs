@@ -225,3 +225,19 @@ async fn a_list_that_ends_early_for_a_token_goes_on_with_the_next() {
         ["a", "b"]
     );
 }
+
+#[tokio::test]
+async fn a_list_that_keystone_cut_is_no_list() {
+    let fake = Fake::new(|seen, _| {
+        (seen.path == "/identity/v3/users").then_some(())?;
+        Some(say(
+            200,
+            json!({"users": [{"id": "a"}], "truncated": true,
+                "links": {"next": null, "self": "http://x", "previous": null}}),
+        ))
+    });
+    let users = list(Service::Identity, "users", "users");
+    let error = fake.cloud("").list(&users).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
+    assert!(error.to_string().contains("list_limit"), "{error}");
+}

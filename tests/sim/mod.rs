@@ -21,8 +21,9 @@ use stackward::engine::desired::{Desired, Draft, FileAnswer};
 use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
+use stackward::kinds::MarkerPlace;
 use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
-use stackward::kinds::erased::Intent;
+use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::Reading;
 use stackward::manifest::{Key, parse};
@@ -63,6 +64,15 @@ pub const SCOPE: &str = "sandbox";
 impl Sim {
     /// A daemon that was just started beside a new cloud.
     pub fn new(seed: u64) -> Self {
+        Self::of("demo", seed)
+    }
+
+    /// The same with the rights of the cloud's administrator.
+    pub fn of_admin(seed: u64) -> Self {
+        Self::of("admin", seed)
+    }
+
+    fn of(account: &str, seed: u64) -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let options = sandbox::Options {
             seed,
@@ -91,7 +101,7 @@ impl Sim {
             project: String::new(),
             user: String::new(),
         };
-        sim.log_in("demo");
+        sim.log_in(account);
         sim
     }
 
@@ -401,7 +411,8 @@ impl Sim {
         let owner = self.settings.owner;
         let keys: Vec<Key> = self.desired.objects.keys().cloned().collect();
         let mut ours: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-        for kind in stackward::kinds::KINDS {
+        let marked = |kind: &&&dyn AnyKind| kind.marker() != MarkerPlace::NaturalKey;
+        for kind in stackward::kinds::KINDS.iter().filter(marked) {
             for item in self.items(kind.name()) {
                 let found = kind.look(item).unwrap();
                 let Some(marker) = found.marker else { continue };

@@ -11,7 +11,7 @@ use super::super::json::{Object, stamp_micros, text};
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Account, World};
-use super::{DOMAIN_ID, DOMAIN_NAME, REGION, Scope, Token, forbidden, no_content, not_found};
+use super::{DOMAIN_ID, Scope, Token, forbidden, no_content, not_found};
 
 impl World {
     pub(super) fn auth_route(&mut self, request: &Request, path: &[&str]) -> Answer {
@@ -47,7 +47,7 @@ impl World {
             (&Method::GET, ["domains"]) => {
                 let account = self.account(request)?;
                 let domains = if account.admin {
-                    vec![self.domain()]
+                    self.domains()
                 } else {
                     Vec::new()
                 };
@@ -116,15 +116,10 @@ impl World {
                 .and_then(Value::as_object)
                 .ok_or_else(|| missing(method))?;
             match method.as_str() {
-                "password" => {
-                    user = Some(self.prove_user(proof, "password", Some(&self.options.password))?)
-                }
+                "password" => user = Some(self.prove_user(proof, "password", None)?),
                 "totp" => {
-                    user = Some(self.prove_user(
-                        proof,
-                        "passcode",
-                        self.options.passcode.as_deref(),
-                    )?)
+                    let passcode = self.options.passcode.clone().unwrap_or_default();
+                    user = Some(self.prove_user(proof, "passcode", Some(passcode))?)
                 }
                 "token" => {
                     let old = text(proof, "id").and_then(|id| self.identity.tokens.get(id));
@@ -160,31 +155,54 @@ impl World {
         Ok(Response::json(201, body).with("X-Subject-Token", id))
     }
 
+    /// Checks a secret: this one, or the user's password.
     fn prove_user(
         &self,
         proof: &Object,
         field: &str,
-        secret: Option<&str>,
+        secret: Option<String>,
     ) -> Result<String, Refusal> {
         let user = proof
             .get("user")
             .and_then(Value::as_object)
             .ok_or_else(|| missing("user"))?;
         let given = text(user, field).ok_or_else(|| missing(field))?;
-        self.find_user(user)
-            .filter(|_| secret == Some(given))
+        let found = self.find_user(user);
+        let secret = secret.or_else(|| Some(self.password(found.as_deref()?).to_owned()));
+        found
+            .filter(|_| !given.is_empty() && secret.as_deref() == Some(given))
             .ok_or_else(|| self.unauthenticated())
+    }
+
+    /// The password of a user.
+    pub(super) fn password(&self, user: &str) -> &str {
+        let user = self.identity.user(user);
+        user.and_then(|user| user.password.as_deref())
+            .unwrap_or(&self.options.password)
     }
 
     pub(super) fn find_user(&self, user: &Object) -> Option<String> {
         let found = match (text(user, "id"), text(user, "name")) {
             (Some(id), _) => self.identity.user(id),
-            (None, Some(name)) if is_default_domain(user.get("domain")) => {
-                self.identity.users.iter().find(|u| u.name == name)
+            (None, Some(name)) => {
+                let domain = self.named_domain(user.get("domain"))?;
+                self.identity.user_by_name(domain, name)
             }
             _ => None,
         };
-        found.map(|u| u.id.clone())
+        found
+            .filter(|u| self.identity.is_enabled(u))
+            .map(|u| u.id.clone())
+    }
+
+    /// The id of the domain that a user or a project is named with.
+    fn named_domain(&self, domain: Option<&Value>) -> Option<&str> {
+        let domain = domain.and_then(Value::as_object)?;
+        let found = self.identity.domains.iter().find(|known| {
+            text(domain, "id") == Some(&known.id)
+                || text(domain, "name").is_some_and(|n| n.eq_ignore_ascii_case(&known.name))
+        });
+        found.map(|known| known.id.as_str())
     }
 
     fn scope(&self, scope: Option<&Value>) -> Result<Scope, Refusal> {
@@ -194,17 +212,18 @@ impl World {
         if let Some(project) = scope.get("project").and_then(Value::as_object) {
             let found = match (text(project, "id"), text(project, "name")) {
                 (Some(id), _) => self.identity.project(id),
-                (None, Some(name)) if is_default_domain(project.get("domain")) => {
-                    self.identity.project_by_name(name)
-                }
+                (None, Some(name)) => self
+                    .named_domain(project.get("domain"))
+                    .and_then(|domain| self.identity.project_in(domain, name)),
                 _ => None,
             };
             return found
+                .filter(|p| self.identity.is_enabled(p))
                 .map(|p| Scope::Project(p.id.clone()))
                 .ok_or_else(|| self.unauthenticated());
         }
         if let Some(domain) = scope.get("domain") {
-            let known = is_default_domain(Some(domain));
+            let known = self.named_domain(Some(domain)) == Some(DOMAIN_ID);
             return if known {
                 Ok(Scope::Domain)
             } else {
@@ -268,10 +287,17 @@ impl World {
     }
 
     fn token_body(&self, token: &Token, with_catalog: bool) -> Value {
-        let domain = json!({"id": DOMAIN_ID, "name": DOMAIN_NAME});
+        let domain = |of: Option<&super::Named>| {
+            let id = of
+                .and_then(|one| one.domain.as_deref())
+                .unwrap_or(DOMAIN_ID);
+            let name = self.identity.domain(id).map_or("", |domain| &domain.name);
+            json!({"id": id, "name": name})
+        };
+        let user = self.identity.user(&token.account.user_id);
         let mut body = json!({
             "methods": token.methods,
-            "user": {"domain": domain, "id": token.account.user_id, "name": token.account.user_name,
+            "user": {"domain": domain(user), "id": token.account.user_id, "name": token.account.user_name,
                 "password_expires_at": null},
             "audit_ids": [token.audit_id],
             "expires_at": format!("{}Z", stamp_micros(token.expires)),
@@ -280,11 +306,12 @@ impl World {
         match &token.scope {
             Scope::None => return json!({ "token": body }),
             Scope::Project(id) => {
-                let name = self.identity.project(id).map_or("", |p| p.name.as_str());
-                body["project"] = json!({"domain": domain, "id": id, "name": name});
+                let project = self.identity.project(id);
+                let name = project.map_or("", |p| p.name.as_str());
+                body["project"] = json!({"domain": domain(project), "id": id, "name": name});
                 body["is_domain"] = json!(false);
             }
-            Scope::Domain => body["domain"] = domain,
+            Scope::Domain => body["domain"] = domain(None),
             Scope::System => body["system"] = json!({"all": true}),
         }
         let roles: Vec<Value> = self
@@ -312,27 +339,22 @@ impl World {
         self.identity
             .services
             .iter()
+            .filter(|service| service.enabled)
             .map(|service| {
-                let endpoints: Vec<Value> = ["public", "internal", "admin"]
-                    .into_iter()
-                    .enumerate()
-                    .map(|(n, interface)| {
-                        json!({"id": format!("{}{n}", &service.endpoint[1..]), "interface": interface,
-                            "region_id": REGION, "region": REGION, "url": self.url(service.path)})
+                let endpoints: Vec<Value> = self
+                    .identity
+                    .endpoints
+                    .iter()
+                    .filter(|it| it.enabled && it.service == service.id)
+                    .map(|it| {
+                        json!({"id": it.id, "interface": it.interface, "region_id": it.region,
+                            "region": it.region, "url": self.endpoint_url(it)})
                     })
                     .collect();
                 json!({"endpoints": endpoints, "id": service.id, "type": service.kind, "name": service.name})
             })
             .collect()
     }
-}
-
-fn is_default_domain(domain: Option<&Value>) -> bool {
-    let Some(domain) = domain.and_then(Value::as_object) else {
-        return false;
-    };
-    text(domain, "id") == Some(DOMAIN_ID)
-        || text(domain, "name").is_some_and(|n| n.eq_ignore_ascii_case(DOMAIN_NAME))
 }
 
 fn missing(what: &str) -> Refusal {

@@ -1,11 +1,12 @@
-//! Lists of projects, users, roles, services and endpoints: read only.
+//! Lists of domains, projects, users, groups, roles, services, endpoints and assignments.
 
 use serde_json::{Value, json};
 
+use super::super::json::Object;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
-use super::{DOMAIN_ID, DOMAIN_NAME, Named, REGION, forbidden, not_found};
+use super::{Endpoint, Named, REGION, Service, forbidden, not_found};
 
 impl World {
     pub(super) fn directory_route(&mut self, request: &Request, path: &[&str]) -> Answer {
@@ -38,24 +39,52 @@ impl World {
                     .collect(),
                 "role",
             ),
-            ["domains", ..] => (vec![self.domain()], "domain"),
+            ["groups", ..] => (
+                self.identity
+                    .groups
+                    .iter()
+                    .map(|g| self.group_body(g))
+                    .collect(),
+                "group",
+            ),
+            ["domains", ..] => (self.domains(), "domain"),
             ["regions", ..] => (
                 vec![json!({"id": REGION, "description": "", "parent_region_id": null})],
                 "region",
             ),
-            ["services", ..] => (self.services(), "service"),
-            ["endpoints", ..] => (self.endpoints(), "endpoint"),
+            ["services", ..] => (
+                self.identity
+                    .services
+                    .iter()
+                    .map(|s| self.service_body(s))
+                    .collect(),
+                "service",
+            ),
+            ["endpoints", ..] => (
+                self.identity
+                    .endpoints
+                    .iter()
+                    .map(|e| self.endpoint_body(e))
+                    .collect(),
+                "endpoint",
+            ),
             ["role_assignments"] => (self.assignments(), "role_assignment"),
             _ => return Err(not_found()),
         };
         match path {
             [collection] => {
-                if !account.admin {
+                if !account.admin && *collection != "regions" {
                     return Err(forbidden(&format!("identity:list_{collection}")));
                 }
+                // Roles of a domain are shown only to who asks for that domain.
+                let other_domain = |item: &Value| {
+                    *collection == "roles"
+                        && request.arg("domain_id").is_none()
+                        && !item["domain_id"].is_null()
+                };
                 let kept = items
                     .into_iter()
-                    .filter(|item| has_what_is_asked(request, item))
+                    .filter(|item| has_what_is_asked(request, item) && !other_domain(item))
                     .collect();
                 Ok(Response::json(
                     200,
@@ -72,7 +101,7 @@ impl World {
                         .identity
                         .grants
                         .iter()
-                        .any(|(u, p, _)| *u == account.user_id && p == id),
+                        .any(|grant| grant.is_of(&account.user_id) && grant.is_in(id)),
                     "users" => account.user_id == *id,
                     _ => false,
                 };
@@ -103,75 +132,106 @@ impl World {
                 self.identity
                     .grants
                     .iter()
-                    .any(|(u, project, _)| u == user && *project == p.id)
+                    .any(|grant| grant.is_of(user) && grant.is_in(&p.id))
             })
             .map(|p| self.project_body(p))
             .collect()
     }
 
-    pub(super) fn domain(&self) -> Value {
-        json!({"id": DOMAIN_ID, "name": DOMAIN_NAME, "description": "The default domain", "enabled": true,
-            "tags": [], "options": {}, "links": {"self": self.url("/identity/v3/domains/default")}})
+    pub(super) fn domains(&self) -> Vec<Value> {
+        let domains = self.identity.domains.iter();
+        domains.map(|domain| self.domain_body(domain)).collect()
     }
 
-    fn project_body(&self, project: &Named) -> Value {
-        json!({"id": project.id, "name": project.name, "domain_id": DOMAIN_ID, "description": project.description,
-            "enabled": true, "parent_id": DOMAIN_ID, "is_domain": false, "tags": [], "options": {},
-            "links": {"self": self.url(&format!("/identity/v3/projects/{}", project.id))}})
+    pub(super) fn domain_body(&self, domain: &Named) -> Value {
+        let body = json!({"id": domain.id, "name": domain.name, "description": "",
+            "enabled": domain.enabled, "tags": [], "options": {},
+            "links": self.self_link("domains", &domain.id)});
+        with(body, domain)
     }
 
-    fn user_body(&self, user: &Named) -> Value {
-        json!({"id": user.id, "name": user.name, "domain_id": DOMAIN_ID, "enabled": true, "options": {},
-            "password_expires_at": null, "links": {"self": self.url(&format!("/identity/v3/users/{}", user.id))}})
+    pub(super) fn project_body(&self, project: &Named) -> Value {
+        let body = json!({"id": project.id, "name": project.name, "domain_id": project.domain,
+            "description": "", "enabled": project.enabled, "parent_id": project.domain,
+            "is_domain": false, "tags": [], "options": {},
+            "links": self.self_link("projects", &project.id)});
+        with(body, project)
     }
 
-    fn role_body(&self, role: &Named) -> Value {
-        json!({"id": role.id, "name": role.name, "domain_id": null, "description": null, "options": {},
-            "links": {"self": self.url(&format!("/identity/v3/roles/{}", role.id))}})
+    pub(super) fn user_body(&self, user: &Named) -> Value {
+        let body = json!({"id": user.id, "name": user.name, "domain_id": user.domain,
+            "enabled": user.enabled, "options": {}, "password_expires_at": null,
+            "links": self.self_link("users", &user.id)});
+        with(body, user)
     }
 
-    fn services(&self) -> Vec<Value> {
-        self.identity
-            .services
-            .iter()
-            .map(|s| {
-                json!({"id": s.id, "type": s.kind, "name": s.name, "enabled": true, "description": "",
-                    "links": {"self": self.url(&format!("/identity/v3/services/{}", s.id))}})
-            })
-            .collect()
+    pub(super) fn group_body(&self, group: &Named) -> Value {
+        let body = json!({"id": group.id, "name": group.name, "domain_id": group.domain,
+            "description": "", "links": self.self_link("groups", &group.id)});
+        with(body, group)
     }
 
-    fn endpoints(&self) -> Vec<Value> {
-        let interfaces = ["public", "internal", "admin"];
-        self.identity
-            .services
-            .iter()
-            .flat_map(|s| interfaces.iter().enumerate().map(move |(n, interface)| (s, n, *interface)))
-            .map(|(s, n, interface)| {
-                let id = format!("{}{n}", &s.endpoint[1..]);
-                json!({"links": {"self": self.url(&format!("/identity/v3/endpoints/{id}"))}, "id": id,
-                    "interface": interface, "service_id": s.id, "region": REGION, "region_id": REGION,
-                    "url": self.url(s.path), "enabled": true})
-            })
-            .collect()
+    pub(super) fn role_body(&self, role: &Named) -> Value {
+        let body = json!({"id": role.id, "name": role.name, "domain_id": role.domain,
+            "description": null, "options": {}, "links": self.self_link("roles", &role.id)});
+        with(body, role)
+    }
+
+    pub(super) fn service_body(&self, service: &Service) -> Value {
+        let mut body = json!({"id": service.id, "type": service.kind, "name": service.name,
+            "enabled": service.enabled, "links": self.self_link("services", &service.id)});
+        add(&mut body, &service.more);
+        body
+    }
+
+    pub(super) fn endpoint_body(&self, endpoint: &Endpoint) -> Value {
+        let mut body = json!({"id": endpoint.id, "interface": endpoint.interface,
+            "service_id": endpoint.service, "region": endpoint.region,
+            "region_id": endpoint.region, "url": self.endpoint_url(endpoint),
+            "enabled": endpoint.enabled, "links": self.self_link("endpoints", &endpoint.id)});
+        add(&mut body, &endpoint.more);
+        body
+    }
+
+    pub(super) fn endpoint_url(&self, endpoint: &Endpoint) -> String {
+        if endpoint.url.starts_with('/') {
+            self.url(&endpoint.url)
+        } else {
+            endpoint.url.clone()
+        }
+    }
+
+    fn self_link(&self, collection: &str, id: &str) -> Value {
+        json!({"self": self.url(&format!("/identity/v3/{collection}/{id}"))})
     }
 
     fn assignments(&self) -> Vec<Value> {
-        let role_id = |name: &str| {
-            self.identity
-                .roles
-                .iter()
-                .find(|r| r.name == name)
-                .map(|r| r.id.clone())
-        };
-        self.identity
-            .grants
-            .iter()
-            .map(|(user, project, role)| {
-                json!({"user": {"id": user}, "role": {"id": role_id(role)}, "scope": {"project": {"id": project}},
-                    "links": {"assignment": self.url("/identity/v3/role_assignments")}})
+        let one = |many: &str| many.trim_end_matches('s').to_owned();
+        let grants = self.identity.grants.iter();
+        grants
+            .map(|grant| {
+                let ((place, place_id), (actor, actor_id)) = (&grant.place, &grant.actor);
+                let path = format!(
+                    "/identity/v3/{place}/{place_id}/{actor}/{actor_id}/roles/{}",
+                    grant.role
+                );
+                json!({(one(actor)): {"id": actor_id}, "role": {"id": grant.role},
+                    "scope": {(one(place)): {"id": place_id}},
+                    "links": {"assignment": self.url(&path)}})
             })
             .collect()
+    }
+}
+
+/// A body with what else the resource was given.
+fn with(mut body: Value, one: &Named) -> Value {
+    add(&mut body, &one.more);
+    body
+}
+
+fn add(body: &mut Value, more: &Object) {
+    for (name, value) in more {
+        body[name.as_str()] = value.clone();
     }
 }
 

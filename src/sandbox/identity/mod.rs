@@ -3,6 +3,8 @@
 mod auth;
 mod credentials;
 mod directory;
+mod entries;
+mod grants;
 mod v2;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::json::Object;
 use super::request::Request;
 use super::response::{Answer, Refusal, Response, reason};
 use super::world::{Account, World};
@@ -19,13 +22,14 @@ use super::world::{Account, World};
 /// All state of Keystone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Identity {
+    domains: Vec<Named>,
     users: Vec<Named>,
+    groups: Vec<Named>,
     projects: Vec<Named>,
     roles: Vec<Named>,
-    /// (user id, project id, role name)
-    grants: Vec<(String, String, String)>,
-    /// (service type, name, service id, endpoint id, path)
+    grants: Vec<Grant>,
     services: Vec<Service>,
+    endpoints: Vec<Endpoint>,
     tokens: BTreeMap<String, Token>,
     credentials: BTreeMap<String, credentials::Credential>,
 }
@@ -34,16 +38,47 @@ pub(super) struct Identity {
 struct Named {
     id: String,
     name: String,
-    description: String,
+    /// `None` for domains, and for roles of no domain.
+    domain: Option<String>,
+    enabled: bool,
+    /// A user's own; the one of [`super::Options`] if it was never given one.
+    password: Option<String>,
+    /// Whatever else it was given: description, tags, attributes of other people.
+    more: Object,
+}
+
+/// Who has a role, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    /// `users` or `groups`, and the id.
+    actor: (String, String),
+    /// `projects` or `domains`, and the id.
+    place: (String, String),
+    /// The role's id.
+    role: String,
 }
 
 #[derive(Debug, Clone)]
 struct Service {
-    kind: &'static str,
-    name: &'static str,
     id: String,
-    endpoint: String,
-    path: &'static str,
+    kind: String,
+    name: String,
+    enabled: bool,
+    /// What the catalog of v2.0 shows of those that a new cloud has.
+    first: Option<(String, &'static str)>,
+    more: Object,
+}
+
+#[derive(Debug, Clone)]
+struct Endpoint {
+    id: String,
+    service: String,
+    interface: String,
+    region: Option<String>,
+    /// Begins with `/` if it is below the sandbox's own root.
+    url: String,
+    enabled: bool,
+    more: Object,
 }
 
 #[derive(Debug, Clone)]
@@ -72,13 +107,22 @@ const REGION: &str = "RegionOne";
 impl World {
     /// The accounts and services that a new cloud has.
     pub(super) fn found_identity(&mut self) {
+        let mut domain = Named::new(DOMAIN_ID.to_owned(), DOMAIN_NAME);
+        domain.domain = None;
+        domain
+            .more
+            .insert("description".to_owned(), json!("The default domain"));
+        self.identity.domains.push(domain);
         for name in ["admin", "demo", "demo2", "service"] {
             let project = self.named(name);
             self.identity.projects.push(project);
         }
         for name in ["admin", "member", "reader", "service"] {
             let role = self.named(name);
-            self.identity.roles.push(role);
+            self.identity.roles.push(Named {
+                domain: None,
+                ..role
+            });
         }
         for (user, grants) in [
             ("admin", &[("admin", "admin"), ("demo", "admin")][..]),
@@ -92,9 +136,13 @@ impl World {
                     .project_by_name(project)
                     .map(|p| p.id.clone())
                     .unwrap_or_default();
-                self.identity
-                    .grants
-                    .push((user.id.clone(), project, (*role).to_owned()));
+                let role = self.identity.roles.iter().find(|r| r.name == *role);
+                let role = role.map(|r| r.id.clone()).unwrap_or_default();
+                self.identity.grants.push(Grant {
+                    actor: ("users".to_owned(), user.id.clone()),
+                    place: ("projects".to_owned(), project),
+                    role,
+                });
             }
             self.identity.users.push(user);
         }
@@ -107,12 +155,24 @@ impl World {
             ("network", "neutron", "/network"),
         ] {
             let (id, endpoint) = (self.new_hex(), self.new_hex());
+            for (n, interface) in ["public", "internal", "admin"].into_iter().enumerate() {
+                self.identity.endpoints.push(Endpoint {
+                    id: format!("{}{n}", &endpoint[1..]),
+                    service: id.clone(),
+                    interface: interface.to_owned(),
+                    region: Some(REGION.to_owned()),
+                    url: path.to_owned(),
+                    enabled: true,
+                    more: Object::new(),
+                });
+            }
             self.identity.services.push(Service {
-                kind,
-                name,
                 id,
-                endpoint,
-                path,
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                enabled: true,
+                first: Some((endpoint, path)),
+                more: Object::new(),
             });
         }
     }
@@ -129,13 +189,7 @@ impl World {
 
     /// Makes a token without asking for a password: for tests and simulation.
     pub fn issue_token(&mut self, user: &str, project: &str) -> Option<String> {
-        let user = self
-            .identity
-            .users
-            .iter()
-            .find(|u| u.name == user)?
-            .id
-            .clone();
+        let user = self.identity.user_by_name(DOMAIN_ID, user)?.id.clone();
         let project = self.identity.project_by_name(project)?.id.clone();
         self.new_token(
             &user,
@@ -181,8 +235,31 @@ impl World {
             ["v3", "users", user, "application_credentials", rest @ ..] => {
                 self.credentials_route(request, user, rest)
             }
+            [
+                "v3",
+                scope @ ("projects" | "domains"),
+                place,
+                actor @ ("users" | "groups"),
+                who,
+                "roles",
+                role,
+            ] => {
+                let place = ((*scope).to_owned(), (*place).to_owned());
+                let actor = ((*actor).to_owned(), (*who).to_owned());
+                let role = (*role).to_owned();
+                self.grant_route(request, Grant { actor, place, role })
+            }
             ["v3", rest @ ..] if request.method == Method::GET => {
                 self.directory_route(request, rest)
+            }
+            ["v3", collection] if request.method == Method::POST => {
+                self.create_entry(request, collection)
+            }
+            ["v3", collection, id] if request.method == Method::PATCH => {
+                self.change_entry(request, collection, id)
+            }
+            ["v3", collection, id] if request.method == Method::DELETE => {
+                self.delete_entry(request, collection, id)
             }
             _ => Err(not_found()),
         };
@@ -218,17 +295,60 @@ impl World {
     }
 
     fn named(&mut self, name: &str) -> Named {
-        Named {
-            id: self.new_hex(),
+        Named::new(self.new_hex(), name)
+    }
+}
+
+impl Named {
+    /// One of the default domain.
+    fn new(id: String, name: &str) -> Self {
+        Self {
+            id,
             name: name.to_owned(),
-            description: String::new(),
+            domain: Some(DOMAIN_ID.to_owned()),
+            enabled: true,
+            password: None,
+            more: Object::new(),
         }
+    }
+
+    fn is_in(&self, domain: &str) -> bool {
+        self.domain.as_deref() == Some(domain)
+    }
+
+    fn description(&self) -> Value {
+        self.more
+            .get("description")
+            .cloned()
+            .unwrap_or_else(|| json!(""))
     }
 }
 
 impl Identity {
     fn project_by_name(&self, name: &str) -> Option<&Named> {
-        self.projects.iter().find(|p| p.name == name)
+        self.project_in(DOMAIN_ID, name)
+    }
+
+    fn project_in(&self, domain: &str, name: &str) -> Option<&Named> {
+        self.projects
+            .iter()
+            .find(|p| p.is_in(domain) && p.name == name)
+    }
+
+    fn user_by_name(&self, domain: &str, name: &str) -> Option<&Named> {
+        self.users
+            .iter()
+            .find(|u| u.is_in(domain) && u.name == name)
+    }
+
+    fn domain(&self, id: &str) -> Option<&Named> {
+        self.domains.iter().find(|d| d.id == id)
+    }
+
+    /// Whether neither it nor its domain is disabled.
+    fn is_enabled(&self, one: &Named) -> bool {
+        let domain = one.domain.as_ref().and_then(|id| self.domain(id));
+        one.enabled && domain.is_none_or(|domain| domain.enabled)
     }
 
     fn project(&self, id: &str) -> Option<&Named> {
@@ -241,27 +361,32 @@ impl Identity {
 
     /// Roles that a user has in a scope, as (id, name).
     fn roles_in(&self, user: &str, scope: &Scope) -> Vec<(String, String)> {
-        let names: Vec<&str> = match scope {
-            Scope::None => Vec::new(),
-            Scope::Project(project) => self
-                .grants
-                .iter()
-                .filter(|(u, p, _)| u == user && p == project)
-                .map(|(_, _, role)| role.as_str())
-                .collect(),
-            Scope::Domain | Scope::System => {
-                let is_admin = self
-                    .grants
-                    .iter()
-                    .any(|(u, _, role)| u == user && role == "admin");
-                if is_admin { vec!["admin"] } else { Vec::new() }
-            }
+        let has = |role: &Named, project: Option<&str>| {
+            self.grants.iter().any(|grant| {
+                grant.is_of(user)
+                    && grant.role == role.id
+                    && project.is_none_or(|project| grant.is_in(project))
+            })
         };
         self.roles
             .iter()
-            .filter(|role| names.contains(&role.name.as_str()))
+            .filter(|role| match scope {
+                Scope::None => false,
+                Scope::Project(project) => has(role, Some(project)),
+                Scope::Domain | Scope::System => role.name == "admin" && has(role, None),
+            })
             .map(|role| (role.id.clone(), role.name.clone()))
             .collect()
+    }
+}
+
+impl Grant {
+    fn is_of(&self, user: &str) -> bool {
+        self.actor.0 == "users" && self.actor.1 == user
+    }
+
+    fn is_in(&self, project: &str) -> bool {
+        self.place.0 == "projects" && self.place.1 == project
     }
 }
 

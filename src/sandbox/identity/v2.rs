@@ -7,7 +7,7 @@ use super::super::json::{Object, stamp, text};
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
-use super::{Identity, Named, REGION, Scope, not_found};
+use super::{DOMAIN_ID, Identity, Named, REGION, Scope, not_found};
 
 impl World {
     pub(super) fn identity_v2(&mut self, request: &Request, path: &[&str]) -> Answer {
@@ -81,10 +81,10 @@ impl World {
             text(proof, "password").ok_or_else(|| missing("password", "passwordCredentials"))?;
         let user = match (text(proof, "userId"), text(proof, "username")) {
             (Some(id), _) => self.identity.user(id),
-            (None, Some(name)) => self.identity.users.iter().find(|u| u.name == name),
+            (None, Some(name)) => self.identity.user_by_name(DOMAIN_ID, name),
             (None, None) => return Err(missing("username or userId", "passwordCredentials")),
         };
-        user.filter(|_| password == self.options.password)
+        user.filter(|u| self.identity.is_enabled(u) && password == self.password(&u.id))
             .map(|u| u.id.clone())
             .ok_or_else(|| self.unauthenticated())
     }
@@ -111,16 +111,19 @@ impl World {
         self.identity
             .services
             .iter()
-            .map(|service| {
+            .filter_map(|service| {
+                let (endpoint, path) = service.first.as_ref()?;
                 let path = if service.kind == "identity" {
                     "/identity/v2.0"
                 } else {
-                    service.path
+                    path
                 };
                 let url = self.url(path);
-                json!({"name": service.name, "type": service.kind, "endpoints_links": [],
-                    "endpoints": [{"id": service.endpoint, "region": REGION, "publicURL": url,
-                        "internalURL": url, "adminURL": url}]})
+                Some(
+                    json!({"name": service.name, "type": service.kind, "endpoints_links": [],
+                    "endpoints": [{"id": endpoint, "region": REGION, "publicURL": url,
+                        "internalURL": url, "adminURL": url}]}),
+                )
             })
             .collect()
     }
@@ -130,12 +133,12 @@ impl Identity {
     fn has_role(&self, user: &str, project: &str) -> bool {
         self.grants
             .iter()
-            .any(|(u, p, _)| u == user && p == project)
+            .any(|grant| grant.is_of(user) && grant.is_in(project))
     }
 }
 
 fn tenant_body(tenant: &Named) -> Value {
-    json!({"id": tenant.id, "name": tenant.name, "description": tenant.description, "enabled": true})
+    json!({"id": tenant.id, "name": tenant.name, "description": tenant.description(), "enabled": tenant.enabled})
 }
 
 fn missing(what: &str, place: &str) -> Refusal {
