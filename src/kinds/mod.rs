@@ -3,6 +3,7 @@
 //! No I/O here. Adding a kind is one file with an `impl Kind`, one line in [`KINDS`] and one
 //! fixture in `testdata/`; see CONTRIBUTING.md.
 
+pub mod address_scope;
 pub mod call;
 pub mod erased;
 pub mod field;
@@ -20,10 +21,13 @@ pub mod router;
 pub mod router_interface;
 pub mod security_group;
 pub mod server;
+pub mod server_group;
 pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trunk;
 pub mod volume;
+pub mod volume_snapshot;
 pub mod volume_type;
 
 use std::fmt::Display;
@@ -48,14 +52,18 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<flavor::Flavor>::NEW,
     &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
+    &Of::<server_group::ServerGroup>::NEW,
+    &Of::<address_scope::AddressScope>::NEW,
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
     &Of::<security_group::SecurityGroup>::NEW,
     &Of::<port::Port>::NEW,
+    &Of::<trunk::Trunk>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
     &Of::<volume_type::VolumeType>::NEW,
     &Of::<volume::Volume>::NEW,
+    &Of::<volume_snapshot::VolumeSnapshot>::NEW,
     &Of::<server::Server>::NEW,
     &Of::<floating_ip::FloatingIp>::NEW,
 ];
@@ -92,6 +100,8 @@ pub enum MarkerPlace {
     Property,
     /// At the end of the description (Neutron).
     Description,
+    /// At the end of the name, for what has no other text (server groups, address scopes).
+    Name,
     /// Nowhere: a natural key identifies it, the journal says whether we made it.
     NaturalKey,
 }

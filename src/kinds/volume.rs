@@ -21,6 +21,12 @@ use super::{
     Refusal,
 };
 
+/// Volumes tell the id of their type from 3.63 on.
+const READ: Microversion = Microversion {
+    want: (3, 63),
+    ..BLOCK_STORAGE
+};
+
 /// A block storage volume.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -34,7 +40,8 @@ pub struct Spec {
     /// Size in GiB, at least 1. It can grow, never shrink.
     #[schemars(range(min = 1))]
     pub size: u32,
-    /// The volume type; the cloud's default if not set.
+    /// The volume type; the cloud's default if not set. It can be changed as long as the volume need
+    /// not move to other storage for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_type_ref: Option<Ref>,
     /// Availability zone; the cloud's default if not set.
@@ -43,6 +50,12 @@ pub struct Spec {
     /// An image to copy onto the volume when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
+    /// A snapshot to copy onto the volume when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_ref: Option<Ref>,
+    /// Another volume to copy when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_volume_ref: Option<Ref>,
     /// Metadata, owned key by key: keys that others set stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Vec<Metadata>>,
@@ -121,6 +134,10 @@ pub struct Object {
     pub(super) status: String,
     availability_zone: Option<String>,
     volume_type: Option<String>,
+    /// Told from 3.63 on.
+    volume_type_id: Option<String>,
+    snapshot_id: Option<String>,
+    source_volid: Option<String>,
     #[serde(default)]
     pub(super) bootable: String,
     #[serde(default)]
@@ -145,6 +162,8 @@ pub struct Attachment {
 pub enum Action {
     /// `os-extend`.
     Extend,
+    /// `os-retype`.
+    Retype,
     /// Set metadata items.
     SetMetadata,
 }
@@ -153,6 +172,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Extend => "extend",
+            Self::Retype => "retype",
             Self::SetMetadata => "set metadata",
         })
     }
@@ -172,7 +192,7 @@ impl Kind for Volume {
         route: "volumes/{id}",
         one: "volume",
         many: "volumes",
-        read: Some(BLOCK_STORAGE),
+        read: Some(READ),
     };
     const MARKER: MarkerPlace = MarkerPlace::Metadata;
     const FIELDS: &'static [Field<Action>] = &[
@@ -181,11 +201,14 @@ impl Kind for Volume {
         Field::new("size", Change::Action(Action::Extend)),
         Field::new("metadata", Change::Action(Action::SetMetadata))
             .by(Compare::Pairs("name", "value")),
-        // Cinder answers the type's name, not its id; retype is not done yet.
-        Field::new("volumeTypeRef", Change::Birth),
+        // Older clouds answer the type's name, not its id: there a difference cannot be seen.
+        Field::new("volumeTypeRef", Change::Action(Action::Retype)).by(Compare::IfTold),
         Field::new("availabilityZone", Change::Birth),
         Field::new("imageRef", Change::Birth),
+        Field::new("snapshotRef", Change::Birth),
+        Field::new("sourceVolumeRef", Change::Birth),
     ];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/snapshotRef", "/sourceVolumeRef"];
     const HOLDS_DATA: bool = true;
 
     type Spec = Spec;
@@ -233,11 +256,13 @@ impl Kind for Volume {
             name: Some(volume.name.clone().unwrap_or_default()),
             description: Some(volume.description.clone().unwrap_or_default()),
             size: volume.size,
-            volume_type_ref: None,
+            volume_type_ref: volume.volume_type_id.clone().map(Ref::Id),
             availability_zone: volume.availability_zone.clone(),
             image_ref: image
                 .and_then(Value::as_str)
                 .map(|id| Ref::Id(id.to_owned())),
+            snapshot_ref: volume.snapshot_id.clone().map(Ref::Id),
+            source_volume_ref: volume.source_volid.clone().map(Ref::Id),
             metadata: Some(metadata(volume, false)),
         }
     }
@@ -267,6 +292,8 @@ impl Kind for Volume {
         for (pointer, kind, reference) in [
             ("/volumeTypeRef", "VolumeType", &mut spec.volume_type_ref),
             ("/imageRef", "Image", &mut spec.image_ref),
+            ("/snapshotRef", "VolumeSnapshot", &mut spec.snapshot_ref),
+            ("/sourceVolumeRef", "Volume", &mut spec.source_volume_ref),
         ] {
             if let Some(reference) = reference {
                 visit(Need {
@@ -282,14 +309,17 @@ impl Kind for Volume {
         if spec.size == 0 {
             complaints.push(Complaint::new("/size", "a volume has at least 1 GiB"));
         }
-        for (index, item) in spec.metadata.iter().flatten().enumerate() {
-            if item.name.starts_with(KEY_PREFIX) {
-                complaints.push(Complaint::new(
-                    format!("/metadata/{index}/name"),
-                    format!("metadata keys that begin with `{KEY_PREFIX}` are the daemon's own"),
-                ));
-            }
+        let sources = [
+            ("/imageRef", &spec.image_ref),
+            ("/snapshotRef", &spec.snapshot_ref),
+            ("/sourceVolumeRef", &spec.source_volume_ref),
+        ];
+        let given = sources.iter().filter(|(_, reference)| reference.is_some());
+        for (pointer, _) in given.skip(1) {
+            let message = "imageRef, snapshotRef and sourceVolumeRef exclude each other";
+            complaints.push(Complaint::new(*pointer, message));
         }
+        complaints.extend(check_metadata(spec.metadata.as_deref()));
         complaints
     }
 
@@ -309,6 +339,11 @@ impl Kind for Volume {
                 spec.volume_type_ref.as_ref().and_then(Ref::id),
             ),
             ("imageRef", spec.image_ref.as_ref().and_then(Ref::id)),
+            ("snapshot_id", spec.snapshot_ref.as_ref().and_then(Ref::id)),
+            (
+                "source_volid",
+                spec.source_volume_ref.as_ref().and_then(Ref::id),
+            ),
         ] {
             if let Some(value) = value {
                 volume.insert(key.to_owned(), json!(value));
@@ -367,6 +402,22 @@ impl Kind for Volume {
                 .at(Some(at))
                 .json(json!({"os-extend": {"new_size": spec.size}})))
             }
+            // Never onto other storage: copying a volume takes hours and may interrupt its server.
+            Action::Retype => {
+                let wanted = spec.volume_type_ref.as_ref().and_then(Ref::id);
+                let wanted = wanted.ok_or_else(|| Refusal::new("the volume type is not known"))?;
+                const ROUTE: &str = "volumes/{id}/action";
+                Ok(Call::new(
+                    Self::SERVICE,
+                    Method::Post,
+                    ROUTE,
+                    format!("volumes/{id}/action"),
+                )
+                .at(Some(BLOCK_STORAGE))
+                .json(json!({
+                    "os-retype": {"new_type": wanted, "migration_policy": "never"}
+                })))
+            }
             Action::SetMetadata => Ok(Call::new(
                 Self::SERVICE,
                 Method::Post,
@@ -405,6 +456,21 @@ impl Kind for Volume {
                 .as_ref()
                 .is_none_or(|it| Some(it) == volume.availability_zone.as_ref())
     }
+}
+
+/// What is wrong with metadata of Cinder.
+pub(super) fn check_metadata(metadata: Option<&[Metadata]>) -> Vec<Complaint> {
+    let items = metadata.unwrap_or_default().iter().enumerate();
+    let complaint = |index: usize| {
+        Complaint::new(
+            format!("/metadata/{index}/name"),
+            format!("metadata keys that begin with `{KEY_PREFIX}` are the daemon's own"),
+        )
+    };
+    items
+        .filter(|(_, item)| item.name.starts_with(KEY_PREFIX))
+        .map(|(index, _)| complaint(index))
+        .collect()
 }
 
 fn metadata(volume: &Object, ours_too: bool) -> Vec<Metadata> {
@@ -475,19 +541,72 @@ mod tests {
         assert_eq!(answer["volume_type"], "t");
         answer["id"] = json!("1");
         answer["status"] = json!("available");
+        answer["volume_type_id"] = answer["volume_type"].clone();
         answer["volume_image_metadata"] = json!({"image_id": answer["imageRef"]});
         let found = Of::<Volume>::NEW.look(answer).unwrap();
         assert_eq!(found.marker, Some(birth.marker));
         let seen: Spec =
             serde_json::from_value(Of::<Volume>::NEW.project(&found, &Attached::default()))
                 .unwrap();
-        // Cinder answers the name of the type, so it is not read back.
+        assert_eq!(seen, spec);
+    }
+
+    #[test]
+    fn a_copy_tells_of_what() {
+        for (field, property) in [
+            ("snapshotRef", "snapshot_id"),
+            ("sourceVolumeRef", "source_volid"),
+        ] {
+            let mut value = json!({"size": 1});
+            value[field] = json!({"id": "x"});
+            let spec: Spec = serde_json::from_value(value).unwrap();
+            let material = Material::default();
+            let Body::Json(body) = Volume::create(&spec, &birth("data", &material)).body else {
+                panic!("no JSON")
+            };
+            assert_eq!(body["volume"][property], "x");
+            let mut answer = body["volume"].clone();
+            answer["id"] = json!("1");
+            answer["status"] = json!("creating");
+            let object: Object = serde_json::from_value(answer).unwrap();
+            let seen = serde_json::to_value(Volume::project(&object, &Attached::default()));
+            assert_eq!(seen.unwrap()[field], json!({"id": "x"}));
+        }
+        let both = json!({"size": 1, "imageRef": "i", "snapshotRef": "s", "sourceVolumeRef": "v"});
+        let both: Spec = serde_json::from_value(both).unwrap();
+        let pointers: Vec<String> = Volume::check(&both)
+            .into_iter()
+            .map(|it| it.pointer)
+            .collect();
+        assert_eq!(pointers, ["/snapshotRef", "/sourceVolumeRef"]);
+    }
+
+    #[test]
+    fn another_type_is_a_retype_where_the_cloud_tells_the_type() {
+        let want = json!({"size": 5, "volumeTypeRef": {"id": "other"}});
+        let differences = |volume: &Object| {
+            let have = serde_json::to_value(Volume::project(volume, &Attached::default())).unwrap();
+            diff(&Of::<Volume>::NEW.rows(), &want, &have)
+        };
         assert_eq!(
-            seen,
-            Spec {
-                volume_type_ref: None,
-                ..spec
-            }
+            differences(&available()),
+            [],
+            "before 3.63 nothing can be said"
+        );
+        let typed = recorded(include_str!("testdata/volume-typed.json"));
+        let fields: Vec<_> = differences(&Object {
+            size: 5,
+            ..typed.clone()
+        })
+        .iter()
+        .map(|it| it.field)
+        .collect();
+        assert_eq!(fields, ["volumeTypeRef"]);
+        let spec: Spec = serde_json::from_value(want.clone()).unwrap();
+        let call = Volume::act(Action::Retype, None, &spec, &typed).unwrap();
+        assert_eq!(
+            call.body,
+            Body::Json(json!({"os-retype": {"new_type": "other", "migration_policy": "never"}}))
         );
     }
 

@@ -138,6 +138,8 @@ fn scheduler_hints(hints: &SchedulerHints) -> Value {
             body.insert(key.to_owned(), value);
         }
     };
+    let group = hints.server_group_ref.as_ref().and_then(Ref::id);
+    put("group", group.map(|it| json!(it)));
     put(
         "different_host",
         hints.different_host_server_refs.as_deref().map(ids),

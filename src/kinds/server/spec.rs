@@ -143,6 +143,9 @@ pub struct Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SchedulerHints {
+    /// As the policy of this group says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_group_ref: Option<Ref>,
     /// On another host than each of these servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub different_host_server_refs: Option<Vec<Ref>>,
@@ -268,6 +271,10 @@ impl Spec {
             );
         }
         if let Some(hints) = &mut self.scheduler_hints {
+            if let Some(reference) = &mut hints.server_group_ref {
+                let pointer = "/schedulerHints/serverGroupRef".to_owned();
+                object(pointer, "ServerGroup", reference);
+            }
             for (field, references) in [
                 (
                     "differentHostServerRefs",

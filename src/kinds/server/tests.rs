@@ -204,6 +204,7 @@ fn groups_and_hints_are_sent_as_nova_names_them() {
     let (_, body) = created(with(json!({
         "securityGroupRefs": [{"id": "g"}],
         "schedulerHints": {
+            "serverGroupRef": {"id": "g"},
             "differentHostServerRefs": [{"id": "a"}], "sameHostServerRefs": [{"id": "b"}],
             "query": "[]", "targetCell": "c", "differentCell": ["d"],
             "buildNearHostIP": "192.0.2.1/24", "additionalProperties": {"own": "1"}
@@ -212,7 +213,7 @@ fn groups_and_hints_are_sent_as_nova_names_them() {
     assert_eq!(body["server"]["security_groups"], json!([{"name": "g"}]));
     assert_eq!(
         body["os:scheduler_hints"],
-        json!({"different_host": ["a"], "same_host": ["b"], "query": "[]", "target_cell": "c",
+        json!({"group": "g", "different_host": ["a"], "same_host": ["b"], "query": "[]", "target_cell": "c",
                "different_cell": ["d"], "build_near_host_ip": "192.0.2.1", "cidr": "/24", "own": "1"})
     );
 }
