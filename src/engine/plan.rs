@@ -11,7 +11,8 @@ use crate::kinds::field::{Class, Difference, diff, missing, surplus};
 use crate::kinds::health::Health;
 use crate::manifest::{Permission, Policy};
 
-use super::reason::{Blocker, Waiting};
+use super::reason::{Blocker, Denied, Waiting};
+use super::replace::{denied, recreation, replacement};
 
 /// How long a resource that holds nothing may stay in a state of transit before it is made anew:
 /// an upload whose end nobody is going to see. Uploads of this process are in flight and are not
@@ -153,7 +154,8 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
-        if want.kind.has_remedy(spec, seen.found) {
+        let remedy = want.kind.remedy(spec, seen.found);
+        if remedy.is_some_and(|class| allows(want, class)) {
             return first_unmet(want).unwrap_or(Plan::Do(Todo {
                 intent: Intent::Remedy,
                 why: Vec::new(),
@@ -164,6 +166,11 @@ fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -
                 intent: Intent::Delete,
                 why: Vec::new(),
             });
+        }
+        if remedy.is_none()
+            && let Some(plan) = recreation(want)
+        {
+            return plan;
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -177,6 +184,9 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
         return Plan::InSync;
     };
     let differences = differences(want, spec, &seen.have);
+    if let Some(plan) = replacement(want, &differences) {
+        return plan;
+    }
     let updates: Vec<&Difference> = differences
         .iter()
         .filter(|it| it.class == Class::Update)
@@ -195,9 +205,10 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
             });
         }
     }
-    let immutable: Vec<Difference> = differences
+    let immutable: Vec<Denied> = differences
         .into_iter()
         .filter(|it| it.class != Class::Members)
+        .map(|it| denied(want, it))
         .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
@@ -205,15 +216,22 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     first_unmet(want).unwrap_or(Plan::InSync)
 }
 
-/// The request that mends one difference, if policy allows one.
-fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
+/// Does the policy allow changes of this class?
+fn allows(want: &Wanted<'_>, class: Class) -> bool {
     let lifecycle = &want.policy.lifecycle;
-    let allowed = match difference.class {
+    match class {
         Class::Action | Class::Members | Class::Update => true,
         Class::Disrupt => lifecycle.disrupt == Permission::Allow,
         Class::Lose => lifecycle.lose_data == Permission::Allow,
         Class::Replace | Class::Birth => false,
-    };
+    }
+}
+
+/// The request that mends one difference, if policy allows one.
+fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
+    let harmless = difference.class == Class::Disrupt
+        && !want.kind.interrupts(difference.field, &difference.want);
+    let allowed = harmless || allows(want, difference.class);
     if !allowed {
         return None;
     }
@@ -258,7 +276,7 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
     differences
 }
 
-fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
+pub(super) fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
     let blocked = want.unmet.iter().find_map(|unmet| unmet.why.as_ref().err());
     if let Some(blocker) = blocked {
         return Some(Plan::Blocked(blocker.clone()));

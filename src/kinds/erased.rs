@@ -188,8 +188,12 @@ pub trait AnyKind: Sync {
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
     fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool;
-    /// Is there a remedy for this stuck one?
-    fn has_remedy(&self, spec: &Value, found: &Found) -> bool;
+    /// What it takes to move this stuck one on, if anything does: see [`Kind::remedy`].
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<Class>;
+    /// See [`Kind::interrupts`].
+    fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_meant`].
+    fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
     /// See [`Kind::born`].
@@ -439,9 +443,18 @@ impl<K: Kind> AnyKind for Of<K> {
         K::may_remove(field, element, attached)
     }
 
-    fn has_remedy(&self, spec: &Value, found: &Found) -> bool {
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<Class> {
+        let (spec, object) = (Self::typed(spec).ok()?, Self::object(found).ok()?);
+        K::remedy(&spec, object).map(|change| change.class())
+    }
+
+    fn interrupts(&self, field: &str, want: &Value) -> bool {
+        K::interrupts(field, want)
+    }
+
+    fn is_meant(&self, spec: &Value, found: &Found) -> bool {
         match (Self::typed(spec), Self::object(found)) {
-            (Ok(spec), Ok(object)) => K::remedy(&spec, object).is_some(),
+            (Ok(spec), Ok(object)) => K::is_meant(&spec, object),
             _ => false,
         }
     }
@@ -500,9 +513,12 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Remove(field, element) => action(field, Some(element), true),
             Intent::Remedy => {
                 let spec = Self::typed(spec)?;
-                let remedy = K::remedy(&spec, object)
-                    .ok_or_else(|| Refusal::new("there is no remedy for this state"))?;
-                K::act(remedy, None, &spec, object)
+                match K::remedy(&spec, object) {
+                    Some(Change::Action(it) | Change::Disrupt(it) | Change::Lose(it)) => {
+                        K::act(it, None, &spec, object)
+                    }
+                    _ => Err(Refusal::new("there is no remedy for this state")),
+                }
             }
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),

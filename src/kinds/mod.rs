@@ -42,7 +42,7 @@ use crate::manifest::Shape;
 
 use call::{Call, List, Method, Microversion, Reply, Service};
 use erased::{AnyKind, Of};
-use field::Field;
+use field::{Change, Field};
 use health::Health;
 use marker::Marker;
 use need::{Inputs, Material, Need};
@@ -328,8 +328,22 @@ pub trait Kind: Send + Sync + Sized + 'static {
         true
     }
 
-    /// For a stuck one: the action that moves it on, if there is one.
-    fn remedy(spec: &Self::Spec, object: &Self::Object) -> Option<Self::Action> {
+    /// Does the change of this field ([`field::Change::Disrupt`]) to this value interrupt service?
+    /// Starting what is stopped does not.
+    fn interrupts(field: &str, want: &Value) -> bool {
+        let _ = (field, want);
+        true
+    }
+
+    /// Does it not serve because the spec wants it so: a server that is to be stopped?
+    fn is_meant(spec: &Self::Spec, object: &Self::Object) -> bool {
+        let _ = (spec, object);
+        false
+    }
+
+    /// For a stuck one: what moves it on, if anything does. [`field::Change::Action`] or, if the
+    /// policy must allow it, [`field::Change::Disrupt`] or [`field::Change::Lose`].
+    fn remedy(spec: &Self::Spec, object: &Self::Object) -> Option<Change<Self::Action>> {
         let _ = (spec, object);
         None
     }

@@ -14,6 +14,7 @@ use crate::kinds::marker::KEY_PREFIX;
 use crate::kinds::need::{Need, What};
 use crate::manifest::Ref;
 
+use super::power::PowerState;
 use super::user_data::UserData;
 
 /// A server.
@@ -27,14 +28,19 @@ pub struct Spec {
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The image that its disk is made from; this or `bootVolume`.
+    /// The image that its disk is made from; this or `bootVolume`. Another one is a rebuild, which
+    /// loses what is on the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
     /// The volume that it boots from; this or `imageRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_volume: Option<BootVolume>,
-    /// Its size.
+    /// Its size. Another one is a resize, which is confirmed by itself.
     pub flavor_ref: Ref,
+    /// Whether it runs. Without the field that is nobody's business here: one that is stopped stays
+    /// stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_state: Option<PowerState>,
     /// The public key that is put into it when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keypair_ref: Option<Ref>,
