@@ -121,6 +121,36 @@ pub struct Config {
     pub engine: Settings,
 }
 
+impl Config {
+    /// Is everything the same that takes effect at a start only?
+    #[must_use]
+    pub fn starts_like(&self, other: &Self) -> bool {
+        let Self {
+            manifests,
+            cloud,
+            state,
+            allow_files_from,
+            owner,
+            listen,
+            rescan_interval,
+            timeout,
+            log_format,
+            log_level,
+            engine: _,
+        } = self;
+        *manifests == other.manifests
+            && *cloud == other.cloud
+            && *state == other.state
+            && *allow_files_from == other.allow_files_from
+            && *owner == other.owner
+            && *listen == other.listen
+            && *rescan_interval == other.rescan_interval
+            && *timeout == other.timeout
+            && *log_format == other.log_format
+            && *log_level == other.log_level
+    }
+}
+
 /// The default cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloudChoice {

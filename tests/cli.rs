@@ -468,6 +468,44 @@ async fn a_daemon_follows_its_directory_answers_and_ends_on_sigterm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_settings_again() {
+    let cloud = cloud().await;
+    let site = Site::new(&[("a", 1), ("b", 1)]);
+    site.clouds(&cloud.clouds_yaml());
+    let file = site.directory.path().join("stackward.yaml");
+    std::fs::write(&file, "pruneDataGrace: 10h\n").unwrap();
+    let more = [
+        "--config",
+        "stackward.yaml",
+        "--listen",
+        "none",
+        "--log-level",
+        "error",
+    ];
+    let mut daemon = Daemon::start(site.command(&with(&more)));
+    daemon.line_with("All 2 objects are Available.");
+    std::fs::remove_file(site.manifests().join("b.yaml")).unwrap();
+    daemon.line_with("Volume/b");
+    let volumes = || {
+        cloud
+            .requests()
+            .iter()
+            .filter(|it| it.method == "DELETE")
+            .count()
+    };
+    assert_eq!(volumes(), 0);
+    // A file that cannot be used changes nothing.
+    std::fs::write(&file, "pruneDataGrace: soon\n").unwrap();
+    daemon.signal("-HUP");
+    std::fs::write(&file, "pruneDataGrace: 0s\n").unwrap();
+    daemon.signal("-HUP");
+    daemon.line_with("The object is Available.");
+    assert_eq!(volumes(), 1);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_again_and_again_makes_each_volume_once() {
     let cloud = cloud().await;
     let names: Vec<String> = (0..12).map(|number| format!("v{number}")).collect();

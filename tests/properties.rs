@@ -418,6 +418,36 @@ fn a_volume_grows_and_never_shrinks() {
 }
 
 #[test]
+fn groups_that_name_each_other_are_made_and_removed() {
+    let group = |name: &str, other: &str| {
+        format!(
+            "apiVersion: stackward.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: {name}}}\n\
+             spec:\n  resource:\n    rules: [{{direction: ingress, ethertype: IPv4, protocol: tcp, \
+             portRange: {{min: 22, max: 22}}, remoteGroupRef: {other}}}]\n"
+        )
+    };
+    let mut sim = Sim::new(1);
+    sim.settings.prune_allow_empty = true;
+    sim.restart();
+    let text = group("a", "b") + "---\n" + &group("b", "a");
+    sim.declare(&[("groups.yaml".to_owned(), text)]);
+    assert!(
+        sim.run_until_rest(5 * MINUTES),
+        "{}",
+        sim.complaints().join("\n")
+    );
+    sim.assert_converged();
+    sim.declare(&[]);
+    sim.run_for(30 * MINUTES);
+    assert_eq!(
+        sim.ours(),
+        BTreeMap::new(),
+        "{}",
+        sim.complaints().join("\n")
+    );
+}
+
+#[test]
 fn a_crash_at_any_request_makes_no_duplicate() {
     let reference = converged(5);
     let expected: BTreeSet<Key> = {

@@ -135,7 +135,7 @@ enum Sort {
 impl Report {
     fn new(intentions: &BTreeMap<Key, Intention>) -> Self {
         let mut text = String::new();
-        let (mut create, mut change, mut delete, mut blocked) = (0, 0, 0, 0);
+        let (mut create, mut change, mut delete, mut blocked, mut waiting) = (0, 0, 0, 0, 0);
         for (key, intention) in intentions {
             match sort(intention) {
                 Sort::Nothing => continue,
@@ -143,7 +143,7 @@ impl Report {
                 Sort::Change => change += 1,
                 Sort::Delete => delete += 1,
                 Sort::Blocked => blocked += 1,
-                Sort::Wait => {}
+                Sort::Wait => waiting += 1,
             }
             text.push_str(&lines(key, intention));
         }
@@ -151,7 +151,7 @@ impl Report {
             text.push('\n');
         }
         let changes = create + change + delete;
-        if changes == 0 && blocked == 0 {
+        if changes + blocked + waiting == 0 {
             text.push_str("Nothing to do: the cloud is as the manifests say.\n");
         } else {
             text.push_str(&format!(
@@ -159,6 +159,9 @@ impl Report {
             ));
             if blocked > 0 {
                 text.push_str(&format!("; {blocked} blocked"));
+            }
+            if waiting > 0 {
+                text.push_str(&format!("; {waiting} cannot be said yet"));
             }
             text.push_str(".\n");
         }

@@ -37,7 +37,7 @@ Examples:
 
 With --once the exit status is 0 when every object is Available and up to date and nothing is
 being deleted, and 1 otherwise; the reasons are printed. SIGTERM ends it after what is in flight;
-a second one at once. SIGHUP rereads credentials and manifests.";
+a second one at once. SIGHUP rereads --config, credentials and manifests.";
 
 /// With `--once` nothing may change for this long before it is called stuck,
 const STUCK_AFTER: Duration = Duration::from_secs(3);
@@ -61,8 +61,13 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn execute(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::of_process();
-        let config = settings(self.flags, self.config.as_deref(), &environment, self.once)?;
-        start_log(&config, self.once)?;
+        let given = Given {
+            flags: self.flags,
+            file: self.config,
+            once: self.once,
+        };
+        let config = given.settings(&environment)?;
+        start_log(&config, given.once)?;
         let running = embedded::start(&config.cloud).await?;
         let opened = match &config.state {
             State::Directory(directory) => Store::open(directory, config.owner)?,
@@ -74,9 +79,27 @@ impl Run {
         };
         let listener =
             endpoint.map(|(listener, bound)| (listener, format!("http://{bound}/metrics")));
-        Session::start(config, environment, running, opened, listener, self.once)?
+        Session::start(config, given, environment, running, opened, listener)?
             .run()
             .await
+    }
+}
+
+/// What was given at the start: on SIGHUP the settings are made of it anew.
+struct Given {
+    flags: Flags,
+    file: Option<PathBuf>,
+    once: bool,
+}
+
+impl Given {
+    fn settings(&self, environment: &Environment) -> anyhow::Result<Config> {
+        settings(
+            self.flags.clone(),
+            self.file.as_deref(),
+            environment,
+            self.once,
+        )
     }
 }
 
@@ -118,7 +141,7 @@ pub(super) fn start_log(config: &Config, watched: bool) -> anyhow::Result<()> {
 /// One run, from start to end.
 struct Session {
     config: Config,
-    once: bool,
+    given: Given,
     daemon: Daemon,
     again: Arc<Notify>,
     metrics_url: Option<String>,
@@ -130,11 +153,11 @@ struct Session {
 impl Session {
     fn start(
         config: Config,
+        given: Given,
         environment: Environment,
         sandbox: Option<Running>,
         opened: Opened,
         listener: Option<(TcpListener, String)>,
-        once: bool,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("cannot set up the metrics")?);
         let dialer = OpenStack {
@@ -186,7 +209,7 @@ impl Session {
         let began = Instant::now();
         Ok(Self {
             config,
-            once,
+            given,
             daemon,
             again,
             metrics_url,
@@ -207,7 +230,7 @@ impl Session {
         let code = loop {
             let picture = pictures.borrow_and_update().clone();
             progress.show(&picture, self.began.elapsed().as_secs_f64())?;
-            if self.once {
+            if self.given.once {
                 if let Some(code) = patience.verdict(&picture) {
                     progress.summary(&picture.snapshot)?;
                     self.explain(&picture, &patience)?;
@@ -223,9 +246,9 @@ impl Session {
                 changed = pictures.changed() => if changed.is_err() {
                     return Err(Advised::error("the engine has ended", "this is a bug; please report it"));
                 },
-                () = sleep_until(patience.next), if self.once => {}
-                _ = terminate.recv() => break ended_by_signal(self.once),
-                _ = interrupt.recv() => break ended_by_signal(self.once),
+                () = sleep_until(patience.next), if self.given.once => {}
+                _ = terminate.recv() => break ended_by_signal(self.given.once),
+                _ = interrupt.recv() => break ended_by_signal(self.given.once),
                 _ = hangup.recv() => self.reload().await,
             }
         };
@@ -284,7 +307,19 @@ impl Session {
     }
 
     async fn reload(&self) {
-        tracing::info!("credentials and manifests are read again");
+        tracing::info!("settings, credentials and manifests are read again");
+        match self.given.settings(&Environment::of_process()) {
+            Ok(config) => {
+                if !config.starts_like(&self.config) {
+                    tracing::warn!(
+                        "only intervals, graces and limits change before the next start"
+                    );
+                }
+                let input = Input::Settings(config.engine);
+                let _: Result<(), _> = self.daemon.inputs.send(input).await;
+            }
+            Err(error) => tracing::error!(%error, "the settings stay as they were"),
+        }
         // The engine that is gone is noticed by its pictures.
         let _: Result<(), _> = self.daemon.inputs.send(Input::Reload).await;
         self.again.notify_one();

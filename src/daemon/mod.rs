@@ -22,10 +22,10 @@ use tokio::sync::{mpsc, watch as watched};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
 use crate::engine::desired::Desired;
 use crate::engine::scope::Scope;
 use crate::engine::snapshot::Snapshot;
+use crate::engine::{Engine, Settings};
 use crate::store::Store;
 
 use clock::{Clock, Heartbeat};
@@ -53,6 +53,8 @@ pub enum Input {
     Desired(Box<Desired>),
     /// Credentials are to be read again.
     Reload,
+    /// The settings were read again.
+    Settings(Settings),
 }
 
 /// What can be seen of a daemon.

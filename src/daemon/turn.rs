@@ -136,6 +136,7 @@ impl Turn {
                 self.unpublished = true;
                 self.handle(Event::Desired(*desired));
             }
+            Input::Settings(settings) => self.handle(Event::Settings(settings)),
             Input::Reload => {
                 self.connections.forgive();
                 for (scope, source) in self.connections.sources() {

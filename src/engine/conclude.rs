@@ -103,6 +103,9 @@ impl Engine {
         if let Some(age) = age {
             self.want_lists(key, after(now, next_look(age)));
         }
+        if *plan == Plan::Wait(Waiting::Settling) {
+            self.want_attached(key, now);
+        }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()
         {
@@ -122,6 +125,16 @@ impl Engine {
         };
         for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
             self.lists.want(scope, name, at);
+        }
+    }
+
+    /// Asks for looks at what may be attached to this object.
+    fn want_attached(&mut self, key: &Key, at: Timestamp) {
+        let Some(object) = self.desired.objects.get(key) else {
+            return;
+        };
+        for name in object.kind.attached() {
+            self.lists.want(&object.scope, name, at);
         }
     }
 

@@ -56,6 +56,19 @@ impl Object {
         &self.manifest.policy
     }
 
+    /// The objects and data without which it cannot be created.
+    pub(super) fn waits_for(&self) -> BTreeSet<Key> {
+        let later = self.kind.later();
+        let needs = self
+            .accepted
+            .needs
+            .iter()
+            .filter(|need| !later.contains(&need.field()));
+        needs
+            .filter_map(|need| target(self.key(), &need.what))
+            .collect()
+    }
+
     /// The kinds whose collections its references by filter are looked up in.
     pub(super) fn filtered_kinds(&self) -> impl Iterator<Item = &'static str> {
         self.accepted
@@ -403,8 +416,17 @@ fn scope_of(manifest: &Manifest, data: &BTreeMap<Key, Data>, default: &Scope) ->
     }
 }
 
+/// Everything that an object refers to by name.
 fn refers_to(key: &Key, accepted: &Accepted) -> BTreeSet<Key> {
-    let target = |what: &DeclaredWhat| match what {
+    accepted
+        .needs
+        .iter()
+        .filter_map(|need| target(key, &need.what))
+        .collect()
+}
+
+fn target(key: &Key, what: &DeclaredWhat) -> Option<Key> {
+    match what {
         DeclaredWhat::Object {
             kind,
             reference: Ref::Name(name),
@@ -420,12 +442,7 @@ fn refers_to(key: &Key, accepted: &Accepted) -> BTreeSet<Key> {
             Some(key.sibling("ConfigMap", name.as_str()))
         }
         _ => None,
-    };
-    accepted
-        .needs
-        .iter()
-        .filter_map(|need| target(&need.what))
-        .collect()
+    }
 }
 
 /// Keeps the last good spec of what is now wrong, remembers what must not be deleted, and counts

@@ -1,4 +1,4 @@
-//! Edges between objects: who refers to whom, and who waits for whom in a circle.
+//! Objects that wait for each other in a circle, so that none of them could ever be created.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +11,16 @@ use super::desired::Object;
 /// of one circle are never in another: a knot of several circles is reported by one of them.
 #[must_use]
 pub fn cycles(objects: &BTreeMap<Key, Arc<Object>>) -> Vec<Vec<Key>> {
-    let edges: BTreeMap<&Key, Vec<&Key>> = objects
+    let needed: BTreeMap<&Key, BTreeSet<Key>> = objects
         .iter()
-        .map(|(key, object)| {
+        .map(|(key, object)| (key, object.waits_for()))
+        .collect();
+    let edges: BTreeMap<&Key, Vec<&Key>> = needed
+        .iter()
+        .map(|(key, needs)| {
             (
-                key,
-                object
-                    .refers_to
+                *key,
+                needs
                     .iter()
                     .filter(|it| objects.contains_key(*it))
                     .collect(),

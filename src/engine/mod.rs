@@ -59,6 +59,8 @@ pub type Ticket = u64;
 pub enum Event {
     /// The directory was read: the whole set, each time.
     Desired(Desired),
+    /// The settings were read again. The owner stays what it was.
+    Settings(Settings),
     /// A scope was connected to, or could not be.
     Connected {
         /// Which.
@@ -269,6 +271,13 @@ impl Engine {
         let mut effects = Vec::new();
         match event {
             Event::Desired(desired) => self.desire(desired, now, &mut effects),
+            Event::Settings(settings) => {
+                self.settings = Settings {
+                    owner: self.settings.owner,
+                    ..settings
+                };
+                self.dirty.extend(self.work.keys().cloned());
+            }
             Event::Connected { scope, result } => self.connected(scope, result, now),
             Event::Listed {
                 scope,

@@ -130,8 +130,18 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Seen<'a>, Waiting> {
         let wrote_at = work.and_then(|work| work.wrote_at);
+        let own = self.evidence(&object.scope, object.kind.name(), wrote_at)?;
+        // It has just become what it is, and so may what is attached to it: a port is bound while
+        // its server boots. A look from before that would show it unbound.
+        let changed = work.is_some_and(|work| match &work.state {
+            Some((before, _)) => before != state_of(found),
+            None => work.wrote_at.is_some(),
+        });
         for kind in object.kind.attached() {
-            self.evidence(&object.scope, kind, wrote_at)?;
+            let listing = self.evidence(&object.scope, kind, wrote_at)?;
+            if changed && listing.started_at < own.started_at {
+                return Err(Waiting::Settling);
+            }
         }
         let attached = self
             .inventory

@@ -131,7 +131,7 @@ pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
 }
 
 fn create(want: &Wanted<'_>) -> Plan {
-    match first_unmet(want) {
+    match unmet_at_birth(want) {
         Some(plan) => plan,
         // An import is never created, whatever was or was not seen.
         None if want.spec.is_none() => Plan::Wait(Waiting::External(String::new())),
@@ -155,9 +155,11 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
         let remedy = want.kind.remedy(spec, seen.found);
-        if remedy.is_some_and(|class| allows(want, class)) {
-            return first_unmet(want).unwrap_or(Plan::Do(Todo {
-                intent: Intent::Remedy,
+        if let Some((class, action)) = &remedy
+            && allows(want, *class)
+        {
+            return first_unmet(want, |_| true).unwrap_or(Plan::Do(Todo {
+                intent: Intent::Remedy(action.clone()),
                 why: Vec::new(),
             }));
         }
@@ -213,7 +215,7 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
-    first_unmet(want).unwrap_or(Plan::InSync)
+    first_unmet(want, |_| true).unwrap_or(Plan::InSync)
 }
 
 /// Does the policy allow changes of this class?
@@ -276,16 +278,22 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
     differences
 }
 
-pub(super) fn first_unmet(want: &Wanted<'_>) -> Option<Plan> {
-    let blocked = want.unmet.iter().find_map(|unmet| unmet.why.as_ref().err());
+/// What keeps it from being created now.
+pub(super) fn unmet_at_birth(want: &Wanted<'_>) -> Option<Plan> {
+    first_unmet(want, |unmet| {
+        !want.kind.later().contains(&unmet.field.as_str())
+    })
+}
+
+/// What the needs that count keep it from, a person's part first.
+fn first_unmet(want: &Wanted<'_>, counts: impl Fn(&Unmet) -> bool) -> Option<Plan> {
+    let unmet: Vec<&Unmet> = want.unmet.iter().filter(|unmet| counts(unmet)).collect();
+    let blocked = unmet.iter().find_map(|unmet| unmet.why.as_ref().err());
     if let Some(blocker) = blocked {
         return Some(Plan::Blocked(blocker.clone()));
     }
-    want.unmet
-        .first()
-        .and_then(|unmet| unmet.why.as_ref().ok())
-        .cloned()
-        .map(Plan::Wait)
+    let waiting = unmet.first().and_then(|unmet| unmet.why.as_ref().ok());
+    waiting.cloned().map(Plan::Wait)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What no manifest declares any more: let go, or deleted after its guards.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::kinds;
@@ -203,6 +205,27 @@ impl Engine {
         None
     }
 
+    /// Does one record refer to another, directly or by way of others? Objects that refer to each
+    /// other need no order among themselves.
+    fn leads_to(&self, from: &Key, to: &Key) -> bool {
+        let mut seen: BTreeSet<&Key> = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(key) = open.pop() {
+            let Some(record) = self.journal.records.get(key) else {
+                continue;
+            };
+            for next in &record.refers_to {
+                if next == to {
+                    return true;
+                }
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+
     /// Everything that still exists and refers to this.
     fn referrers(&self, key: &Key) -> Vec<Key> {
         let mut referrers: Vec<Key> = self
@@ -212,6 +235,7 @@ impl Engine {
             .filter(|(other, record)| {
                 *other != key
                     && record.refers_to.contains(key)
+                    && !self.leads_to(key, other)
                     && (record.id.is_some() || record.intent.is_some())
             })
             .map(|(other, _)| other.clone())

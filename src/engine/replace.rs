@@ -9,7 +9,7 @@ use crate::kinds::erased::Intent;
 use crate::kinds::field::{Class, Difference};
 use crate::manifest::{OnError, Permission, Replace};
 
-use super::plan::{Plan, Todo, Wanted, first_unmet};
+use super::plan::{Plan, Todo, Wanted, unmet_at_birth};
 use super::reason::{Blocker, Denied};
 
 /// Begins a replacement for what only a new resource can have, if the manifest allows that.
@@ -54,7 +54,7 @@ fn delete(want: &Wanted<'_>, why: Vec<Difference>) -> Plan {
     if want.policy.protect {
         return Plan::Blocked(Blocker::Protected);
     }
-    first_unmet(want).unwrap_or(Plan::Do(Todo {
+    unmet_at_birth(want).unwrap_or(Plan::Do(Todo {
         intent: Intent::Delete,
         why,
     }))

@@ -77,8 +77,8 @@ pub enum Intent {
     Add(&'static str, Element),
     /// Remove an element from a set.
     Remove(&'static str, Element),
-    /// Move a stuck one on.
-    Remedy,
+    /// Move a stuck one on, by this action.
+    Remedy(String),
     /// Write our marker onto it, by consent.
     Adopt,
     /// Read it alone: right before a deletion, or to learn whether it is gone.
@@ -95,7 +95,7 @@ impl std::fmt::Display for Intent {
             Self::Act(field) => write!(f, "change {field}"),
             Self::Add(field, _) => write!(f, "add to {field}"),
             Self::Remove(field, _) => write!(f, "remove from {field}"),
-            Self::Remedy => f.write_str("bring it on its way"),
+            Self::Remedy(action) => f.write_str(action),
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
@@ -113,7 +113,7 @@ impl Intent {
             Self::Act(_) => "act",
             Self::Add(..) => "add",
             Self::Remove(..) => "remove",
-            Self::Remedy => "remedy",
+            Self::Remedy(_) => "remedy",
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
@@ -139,6 +139,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::LATER`].
+    fn later(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
     /// FIELDS without the types.
@@ -188,8 +190,8 @@ pub trait AnyKind: Sync {
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
     fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool;
-    /// What it takes to move this stuck one on, if anything does: see [`Kind::remedy`].
-    fn remedy(&self, spec: &Value, found: &Found) -> Option<Class>;
+    /// What moves a stuck one on, and in words, if anything does: see [`Kind::remedy`].
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
     /// See [`Kind::is_meant`].
@@ -270,6 +272,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn later(&self) -> &'static [&'static str] {
+        K::LATER
     }
 
     fn holds_data(&self) -> bool {
@@ -443,9 +449,13 @@ impl<K: Kind> AnyKind for Of<K> {
         K::may_remove(field, element, attached)
     }
 
-    fn remedy(&self, spec: &Value, found: &Found) -> Option<Class> {
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)> {
         let (spec, object) = (Self::typed(spec).ok()?, Self::object(found).ok()?);
-        K::remedy(&spec, object).map(|change| change.class())
+        let remedy = K::remedy(&spec, object)?;
+        let (Change::Action(it) | Change::Disrupt(it) | Change::Lose(it)) = remedy else {
+            return None;
+        };
+        Some((remedy.class(), it.to_string()))
     }
 
     fn interrupts(&self, field: &str, want: &Value) -> bool {
@@ -511,7 +521,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Act(field) => action(field, None, false),
             Intent::Add(field, element) => action(field, Some(element), false),
             Intent::Remove(field, element) => action(field, Some(element), true),
-            Intent::Remedy => {
+            Intent::Remedy(_) => {
                 let spec = Self::typed(spec)?;
                 match K::remedy(&spec, object) {
                     Some(Change::Action(it) | Change::Disrupt(it) | Change::Lose(it)) => {

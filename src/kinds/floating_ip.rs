@@ -180,6 +180,7 @@ impl Kind for FloatingIp {
         Field::new("floatingSubnetRef", Change::Birth),
         Field::new("floatingIP", Change::Birth),
     ];
+    const LATER: &'static [&'static str] = &["portRef", "fixedIP"];
 
     type Spec = Spec;
     type Filter = Filter;

@@ -226,6 +226,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const MARKER: MarkerPlace;
     /// One row per field of `Spec`, in the order in which changes are made.
     const FIELDS: &'static [Field<Self::Action>];
+    /// Fields that are no part of the create request and come after it: what they refer to holds up
+    /// neither the creation nor, where objects name each other, either of them.
+    const LATER: &'static [&'static str] = &[];
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];

@@ -208,6 +208,7 @@ impl Kind for Router {
         Field::new("distributed", Change::Birth),
     ];
 
+    const LATER: &'static [&'static str] = &["routes"];
     const NATIVE_FIELDS: &'static [&'static str] = &["/enableSNAT", "/routes"];
 
     type Spec = Spec;

@@ -188,6 +188,7 @@ impl Kind for SecurityGroup {
         Field::new("stateful", Change::Replace),
     ];
 
+    const LATER: &'static [&'static str] = &["rules"];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/rules/*/remoteGroupRef",
         "/rules/*/remoteSelf",

@@ -38,7 +38,7 @@ impl Default for Options {
             clock: Clock::Realistic,
             seed: 1,
             base_url: "http://127.0.0.1:5000".to_owned(),
-            password: "sandbox".to_owned(),
+            password: "let-me-in".to_owned(),
             passcode: None,
             token_lifetime: Duration::from_secs(4 * 3600),
             quotas: Quotas::default(),

@@ -194,7 +194,7 @@ fn a_wrong_password_is_refused_and_a_right_one_scoped_by_name() {
         cloud.post("/identity/v3/auth/tokens", auth("wrong")).status,
         401
     );
-    let response = cloud.post("/identity/v3/auth/tokens", auth("sandbox"));
+    let response = cloud.post("/identity/v3/auth/tokens", auth("let-me-in"));
     assert_eq!(response.status, 201);
     assert!(response.header("X-Subject-Token").is_some());
     assert_eq!(response.value()["token"]["project"]["name"], "demo");
@@ -219,7 +219,7 @@ fn a_wrong_password_is_refused_and_a_right_one_scoped_by_name() {
 #[test]
 fn v2_0_gives_a_catalog_to_scoped_tokens_only() {
     let mut cloud = Cloud::new();
-    let proof = json!({"username": "demo", "password": "sandbox"});
+    let proof = json!({"username": "demo", "password": "let-me-in"});
     let unscoped = cloud
         .post(
             "/identity/v2.0/tokens",

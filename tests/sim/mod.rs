@@ -97,7 +97,7 @@ impl Sim {
 
     fn log_in(&mut self, name: &str) {
         let domain = json!({"id": "default"});
-        let user = json!({"name": name, "domain": domain, "password": "sandbox"});
+        let user = json!({"name": name, "domain": domain, "password": "let-me-in"});
         let reply = self.world.handle(
             &Request::post(
                 "/identity/v3/auth/tokens",

@@ -249,6 +249,7 @@ impl Kind for Server {
         Field::new("userData", Change::Birth),
     ];
     const ATTACHED: &'static [&'static str] = &["Port", "Volume"];
+    const LATER: &'static [&'static str] = &["volumes"];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/description",
         "/powerState",
