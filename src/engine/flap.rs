@@ -227,3 +227,72 @@ fn state_and_fault(health: &Health) -> (String, Option<String>) {
         _ => ("ERROR".to_owned(), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::field::Class;
+    use serde_json::json;
+
+    fn change() -> Cause {
+        Cause::Change(vec![Difference {
+            field: "tags",
+            class: Class::Action,
+            have: json!(["b"]),
+            want: json!(["a"]),
+        }])
+    }
+
+    fn send(repairs: &mut Repairs, cause: Cause, id: &str, now: Timestamp) {
+        repairs.sent = Some((cause, id.to_owned()));
+        repairs.accepted(now);
+    }
+
+    fn count(repairs: &mut Repairs, cause: &Cause, now: Timestamp) -> u32 {
+        repairs.tally(cause, now).map_or(0, |done| done.count)
+    }
+
+    #[test]
+    fn only_what_was_accepted_counts_and_only_once() {
+        let (mut repairs, now) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        repairs.sent = Some((change(), "n".to_owned()));
+        assert_eq!(count(&mut repairs, &change(), now), 0);
+        repairs.accepted(now);
+        repairs.accepted(now);
+        assert_eq!(count(&mut repairs, &change(), now), 1);
+        send(&mut repairs, change(), "n", now);
+        assert_eq!(count(&mut repairs, &change(), now), 2);
+        assert_eq!(count(&mut repairs, &Cause::Error, now), 0);
+    }
+
+    #[test]
+    fn a_deletion_that_is_asked_for_twice_is_one_until_it_is_gone() {
+        let (mut repairs, now) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        send(&mut repairs, Cause::Error, "s", now);
+        send(&mut repairs, Cause::Error, "s", now);
+        assert_eq!(count(&mut repairs, &Cause::Error, now), 1);
+        let mut repairs = repairs.gone();
+        send(&mut repairs, Cause::Error, "s", now);
+        assert_eq!(
+            count(&mut repairs, &Cause::Error, now),
+            2,
+            "a name is used again"
+        );
+    }
+
+    #[test]
+    fn what_was_not_seen_for_an_hour_has_held() {
+        let (mut repairs, start) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        send(&mut repairs, change(), "n", start);
+        let mut now = start;
+        for _ in 0..10 {
+            now = after(now, HELD / 2);
+            assert_eq!(
+                count(&mut repairs, &change(), now),
+                1,
+                "it is seen all along"
+            );
+        }
+        assert_eq!(count(&mut repairs, &change(), after(now, HELD)), 0);
+    }
+}

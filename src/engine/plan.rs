@@ -300,6 +300,7 @@ fn first_unmet(want: &Wanted<'_>, counts: impl Fn(&Unmet) -> bool) -> Option<Pla
 mod tests {
     use super::*;
     use crate::kinds;
+    use crate::manifest::{OnError, Replace};
     use serde_json::json;
 
     fn volume(status: &str, size: u32) -> Found {
@@ -427,5 +428,78 @@ mod tests {
             decide(Some(&volume("available", 1)), 2, &policy, &[]),
             Plan::InSync
         );
+    }
+
+    #[test]
+    fn what_is_not_allowed_says_what_would_allow_it() {
+        let kind = kinds::find("Server").unwrap();
+        let item = json!({"id": "s", "status": "ACTIVE", "image": {"id": "i"}, "flavor": {"id": "f"},
+            "key_name": "k"});
+        let found = kind.look(item).unwrap();
+        let spec = json!({"imageRef": {"id": "j"}, "flavorRef": {"id": "g"}, "keypairRef": {"id": "l"},
+            "networks": "none"});
+        let decide = |policy: &Policy| {
+            let want = Wanted {
+                kind,
+                spec: Some(&spec),
+                unmet: &[],
+                policy,
+            };
+            let seen = Observed::Found(Seen {
+                found: &found,
+                attached: Attached::default(),
+                have: kind.project(&found, &Attached::default()),
+                since: Duration::ZERO,
+            });
+            plan(&want, &seen, Timestamp::UNIX_EPOCH)
+        };
+        let mut policy = Policy::default();
+        policy.lifecycle.disrupt = Permission::Deny;
+        let Plan::Blocked(blocker) = decide(&policy) else {
+            panic!("nothing is allowed")
+        };
+        let words = blocker.to_string();
+        for leave in ["disrupt: Allow", "loseData: Allow", "replace: Allow"] {
+            assert!(words.contains(&format!("lifecycle.{leave}")), "{words}");
+        }
+        policy.lifecycle.lose_data = Permission::Allow;
+        assert_eq!(intent(decide(&policy)), Some(Intent::Act("imageRef")));
+        // What is to be deleted is not changed before.
+        policy.lifecycle.replace = Replace::Allow;
+        assert_eq!(intent(decide(&policy)), Some(Intent::Delete));
+        policy.protect = true;
+        assert_eq!(decide(&policy), Plan::Blocked(Blocker::Protected));
+    }
+
+    #[test]
+    fn what_is_in_error_is_made_anew_by_leave_and_never_what_holds_data() {
+        let mut policy = Policy::default();
+        policy.lifecycle.on_error = OnError::Recreate;
+        assert!(matches!(
+            decide(Some(&volume("error", 1)), 1, &policy, &[]),
+            Plan::Blocked(Blocker::Stuck { .. })
+        ));
+        let kind = kinds::find("Server").unwrap();
+        let found = kind
+            .look(json!({"id": "s", "status": "ERROR", "fault": {"message": "No valid host"}}))
+            .unwrap();
+        let spec = json!({"imageRef": {"id": "j"}, "flavorRef": {"id": "g"}, "networks": "none"});
+        let decide = |policy: &Policy| {
+            let want = Wanted {
+                kind,
+                spec: Some(&spec),
+                unmet: &[],
+                policy,
+            };
+            let seen = Observed::Found(Seen {
+                found: &found,
+                attached: Attached::default(),
+                have: Value::Null,
+                since: Duration::ZERO,
+            });
+            intent(plan(&want, &seen, Timestamp::UNIX_EPOCH))
+        };
+        assert_eq!(decide(&policy), Some(Intent::Delete));
+        assert_eq!(decide(&Policy::default()), None);
     }
 }
