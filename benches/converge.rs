@@ -29,20 +29,22 @@ fn main() {
     let (volumes, servers, image) = (number(0, 1000), number(1, 500), number(2, 1024));
     let directory = tempfile::tempdir().unwrap();
     let clouds = directory.path().join("clouds.yaml");
-    let mut sandbox = Command::new(PROGRAM)
-        .args([
-            "sandbox",
-            "--listen",
-            "127.0.0.1:0",
-            "--clock",
-            "fast",
-            "--write-clouds",
-        ])
-        .arg(&clouds)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let address = first_address(&mut sandbox);
+    let mut sandbox = Sandbox(
+        Command::new(PROGRAM)
+            .args([
+                "sandbox",
+                "--listen",
+                "127.0.0.1:0",
+                "--clock",
+                "fast",
+                "--write-clouds",
+            ])
+            .arg(&clouds)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let address = first_address(&mut sandbox.0);
     let manifests = directory.path().join("manifests");
     write_manifests(&manifests, volumes, servers, image);
     println!("{volumes} volumes, {servers} servers, 2 images of {image} MiB");
@@ -66,8 +68,16 @@ fn main() {
     for (route, count) in counts {
         println!("  second pass: {count:>4} x GET {route}");
     }
-    sandbox.kill().unwrap();
-    sandbox.wait().unwrap();
+}
+
+/// The simulated cloud's process; it ends with the benchmark, however that ends.
+struct Sandbox(Child);
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _: std::io::Result<()> = self.0.kill();
+        let _: std::io::Result<_> = self.0.wait();
+    }
 }
 
 struct Outcome {

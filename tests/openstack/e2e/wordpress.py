@@ -166,8 +166,8 @@ class Round:
 
     def volume_comes_back(self, daemon):
         server, volume = self.db()['id'], self.ours()['volume'][0]['id']
+        mark = self.wire.mark()             # before: the daemon may be done with it before the client has ended
         self.cloud.client('server', 'remove', 'volume', server, volume)
-        mark = self.wire.mark()
         until('the volume attached again', lambda: any(r['path'].endswith('/os-volume_attachments')
                                                        for r in self.wire.since(mark)), 120)
         until('the volume at its place', lambda: self.cloud.attachment(volume) == (server, '/dev/vdb'), 120)
