@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use stackward::manifest::parse::{Kinds, Shape, parse};
 use stackward::manifest::problem::{Code, Hides, Problem};
 use stackward::manifest::{
-    Adopt, CloudRef, Content, Group, Management, Manifest, OnDelete, Replace,
+    Adopt, CloudRef, Content, Group, Management, Manifest, OnDelete, Permission, Replace,
 };
 
 const KINDS: Kinds<'static> = Kinds(&[
@@ -139,6 +139,8 @@ spec:
 ");
     assert_eq!(manifest.group, Group::Orc);
     assert_eq!(manifest.policy.management, Management::Unmanaged);
+    // What ORC calls immutable is not changed by an interruption that nobody gave leave for.
+    assert_eq!(manifest.policy.lifecycle.disrupt, Permission::Deny);
     let secret = CloudRef::Secret {
         name: "creds".to_owned(),
         cloud: "openstack".to_owned(),

@@ -287,11 +287,11 @@ fn who_is_disabled_is_logged_out_and_stays_out() {
         let body = json!({"auth": {"identity": identity}});
         cloud.send("POST", "auth/tokens", body).status
     };
-    assert_eq!(login(&mut cloud, "sandbox"), 201);
+    assert_eq!(login(&mut cloud, "let-me-in"), 201);
     let change = json!({"user": {"password": "other"}});
     assert_eq!(cloud.send("PATCH", &user, change).status, 200);
     assert_eq!(
-        (login(&mut cloud, "sandbox"), login(&mut cloud, "other")),
+        (login(&mut cloud, "let-me-in"), login(&mut cloud, "other")),
         (401, 201)
     );
     let change = json!({"user": {"enabled": false}});

@@ -265,6 +265,7 @@ fn page(kind: &dyn AnyKind) -> String {
         MarkerPlace::Metadata => "in its metadata",
         MarkerPlace::Property => "in a property of its own",
         MarkerPlace::Description => "at the end of its description",
+        MarkerPlace::Name => "at the end of its name",
         MarkerPlace::NaturalKey => "nowhere: its natural key and the journal say so",
     };
     let (name, service) = (kind.name(), kind.service());

@@ -23,6 +23,8 @@ pub(super) struct Assessment {
     pub(super) resolved: Resolved,
     pub(super) found: Option<Found>,
     pub(super) resource: serde_json::Value,
+    /// It does not serve, and is not to: the manifest wants it so.
+    pub(super) is_meant: bool,
 }
 
 impl Engine {
@@ -44,11 +46,16 @@ impl Engine {
             ),
             _ => (None, serde_json::Value::Null),
         };
+        let is_meant = match (&resolved.spec, &found) {
+            (Some(spec), Some(found)) => object.kind.is_meant(spec, found),
+            _ => false,
+        };
         Assessment {
             plan,
             resolved,
             found,
             resource,
+            is_meant,
         }
     }
 

@@ -27,6 +27,7 @@ impl Engine {
     ) {
         let (serves, state) = match assessment.found.as_ref().map(|found| &found.health) {
             Some(Health::Ready) => (Truth::True, None),
+            Some(Health::Off(_)) if assessment.is_meant => (Truth::True, None),
             Some(Health::Off(state)) => (Truth::False, Some(format!("it is {state}"))),
             Some(_) => (Truth::False, None),
             None => self.serves_unseen(key, &plan),

@@ -7,6 +7,7 @@
 mod assess;
 mod conclude;
 pub mod desired;
+mod flap;
 pub mod graph;
 pub mod inventory;
 pub mod journal;
@@ -17,6 +18,7 @@ pub mod pace;
 pub mod plan;
 pub mod reason;
 mod removal;
+mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;

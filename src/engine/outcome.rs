@@ -121,6 +121,7 @@ impl Engine {
                 if let Some(work) = self.work.get_mut(key) {
                     work.deleting = true;
                     work.failures = 0;
+                    work.repairs.accepted(now);
                 }
                 self.wrote(key, now);
             }
@@ -128,6 +129,7 @@ impl Engine {
                 if let Some(work) = self.work.get_mut(key) {
                     work.failures = 0;
                     work.pause = None;
+                    work.repairs.accepted(now);
                 }
                 self.wrote(key, now);
             }
@@ -135,13 +137,14 @@ impl Engine {
                 if *intent != Intent::Inspect && !matches!(error, CallError::NotSent { .. }) {
                     self.wrote(key, now);
                 }
-                self.fail(
-                    key,
-                    error.to_string(),
-                    error.retry_after(),
-                    error.is_quota(),
-                    now,
-                );
+                let words = if *intent == Intent::Delete && self.desired.objects.contains_key(key) {
+                    format!(
+                        "it is to be made anew, but what is there cannot be deleted yet: {error}"
+                    )
+                } else {
+                    error.to_string()
+                };
+                self.fail(key, words, error.retry_after(), error.is_quota(), now);
             }
         }
         self.dirty.insert(flight.key);
@@ -319,6 +322,7 @@ impl Engine {
             status: std::mem::take(&mut work.status),
             undeclared_since: work.undeclared_since,
             wake: work.wake,
+            repairs: std::mem::take(&mut work.repairs).gone(),
             ..Work::default()
         };
         if let Some(mut record) = record {

@@ -11,7 +11,8 @@ use crate::kinds::field::{Class, Difference, diff, missing, surplus};
 use crate::kinds::health::Health;
 use crate::manifest::{Permission, Policy};
 
-use super::reason::{Blocker, Waiting};
+use super::reason::{Blocker, Denied, Waiting};
+use super::replace::{denied, recreation, replacement};
 
 /// How long a resource that holds nothing may stay in a state of transit before it is made anew:
 /// an upload whose end nobody is going to see. Uploads of this process are in flight and are not
@@ -130,9 +131,7 @@ pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
 }
 
 fn create(want: &Wanted<'_>) -> Plan {
-    match first_unmet(want, |unmet| {
-        !want.kind.later().contains(&unmet.field.as_str())
-    }) {
+    match unmet_at_birth(want) {
         Some(plan) => plan,
         // An import is never created, whatever was or was not seen.
         None if want.spec.is_none() => Plan::Wait(Waiting::External(String::new())),
@@ -155,9 +154,12 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
 
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
     if let Some(spec) = want.spec {
-        if let Some(action) = want.kind.remedy(spec, seen.found) {
+        let remedy = want.kind.remedy(spec, seen.found);
+        if let Some((class, action)) = &remedy
+            && allows(want, *class)
+        {
             return first_unmet(want, |_| true).unwrap_or(Plan::Do(Todo {
-                intent: Intent::Remedy(action),
+                intent: Intent::Remedy(action.clone()),
                 why: Vec::new(),
             }));
         }
@@ -166,6 +168,11 @@ fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -
                 intent: Intent::Delete,
                 why: Vec::new(),
             });
+        }
+        if remedy.is_none()
+            && let Some(plan) = recreation(want)
+        {
+            return plan;
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -179,6 +186,9 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
         return Plan::InSync;
     };
     let differences = differences(want, spec, &seen.have);
+    if let Some(plan) = replacement(want, &differences) {
+        return plan;
+    }
     let updates: Vec<&Difference> = differences
         .iter()
         .filter(|it| it.class == Class::Update)
@@ -197,9 +207,10 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
             });
         }
     }
-    let immutable: Vec<Difference> = differences
+    let immutable: Vec<Denied> = differences
         .into_iter()
         .filter(|it| it.class != Class::Members)
+        .map(|it| denied(want, it))
         .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
@@ -207,15 +218,22 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     first_unmet(want, |_| true).unwrap_or(Plan::InSync)
 }
 
-/// The request that mends one difference, if policy allows one.
-fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
+/// Does the policy allow changes of this class?
+fn allows(want: &Wanted<'_>, class: Class) -> bool {
     let lifecycle = &want.policy.lifecycle;
-    let allowed = match difference.class {
+    match class {
         Class::Action | Class::Members | Class::Update => true,
         Class::Disrupt => lifecycle.disrupt == Permission::Allow,
         Class::Lose => lifecycle.lose_data == Permission::Allow,
         Class::Replace | Class::Birth => false,
-    };
+    }
+}
+
+/// The request that mends one difference, if policy allows one.
+fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
+    let harmless = difference.class == Class::Disrupt
+        && !want.kind.interrupts(difference.field, &difference.want);
+    let allowed = harmless || allows(want, difference.class);
     if !allowed {
         return None;
     }
@@ -260,6 +278,13 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
     differences
 }
 
+/// What keeps it from being created now.
+pub(super) fn unmet_at_birth(want: &Wanted<'_>) -> Option<Plan> {
+    first_unmet(want, |unmet| {
+        !want.kind.later().contains(&unmet.field.as_str())
+    })
+}
+
 /// What the needs that count keep it from, a person's part first.
 fn first_unmet(want: &Wanted<'_>, counts: impl Fn(&Unmet) -> bool) -> Option<Plan> {
     let unmet: Vec<&Unmet> = want.unmet.iter().filter(|unmet| counts(unmet)).collect();
@@ -275,6 +300,7 @@ fn first_unmet(want: &Wanted<'_>, counts: impl Fn(&Unmet) -> bool) -> Option<Pla
 mod tests {
     use super::*;
     use crate::kinds;
+    use crate::manifest::{OnError, Replace};
     use serde_json::json;
 
     fn volume(status: &str, size: u32) -> Found {
@@ -402,5 +428,78 @@ mod tests {
             decide(Some(&volume("available", 1)), 2, &policy, &[]),
             Plan::InSync
         );
+    }
+
+    #[test]
+    fn what_is_not_allowed_says_what_would_allow_it() {
+        let kind = kinds::find("Server").unwrap();
+        let item = json!({"id": "s", "status": "ACTIVE", "image": {"id": "i"}, "flavor": {"id": "f"},
+            "key_name": "k"});
+        let found = kind.look(item).unwrap();
+        let spec = json!({"imageRef": {"id": "j"}, "flavorRef": {"id": "g"}, "keypairRef": {"id": "l"},
+            "networks": "none"});
+        let decide = |policy: &Policy| {
+            let want = Wanted {
+                kind,
+                spec: Some(&spec),
+                unmet: &[],
+                policy,
+            };
+            let seen = Observed::Found(Seen {
+                found: &found,
+                attached: Attached::default(),
+                have: kind.project(&found, &Attached::default()),
+                since: Duration::ZERO,
+            });
+            plan(&want, &seen, Timestamp::UNIX_EPOCH)
+        };
+        let mut policy = Policy::default();
+        policy.lifecycle.disrupt = Permission::Deny;
+        let Plan::Blocked(blocker) = decide(&policy) else {
+            panic!("nothing is allowed")
+        };
+        let words = blocker.to_string();
+        for leave in ["disrupt: Allow", "loseData: Allow", "replace: Allow"] {
+            assert!(words.contains(&format!("lifecycle.{leave}")), "{words}");
+        }
+        policy.lifecycle.lose_data = Permission::Allow;
+        assert_eq!(intent(decide(&policy)), Some(Intent::Act("imageRef")));
+        // What is to be deleted is not changed before.
+        policy.lifecycle.replace = Replace::Allow;
+        assert_eq!(intent(decide(&policy)), Some(Intent::Delete));
+        policy.protect = true;
+        assert_eq!(decide(&policy), Plan::Blocked(Blocker::Protected));
+    }
+
+    #[test]
+    fn what_is_in_error_is_made_anew_by_leave_and_never_what_holds_data() {
+        let mut policy = Policy::default();
+        policy.lifecycle.on_error = OnError::Recreate;
+        assert!(matches!(
+            decide(Some(&volume("error", 1)), 1, &policy, &[]),
+            Plan::Blocked(Blocker::Stuck { .. })
+        ));
+        let kind = kinds::find("Server").unwrap();
+        let found = kind
+            .look(json!({"id": "s", "status": "ERROR", "fault": {"message": "No valid host"}}))
+            .unwrap();
+        let spec = json!({"imageRef": {"id": "j"}, "flavorRef": {"id": "g"}, "networks": "none"});
+        let decide = |policy: &Policy| {
+            let want = Wanted {
+                kind,
+                spec: Some(&spec),
+                unmet: &[],
+                policy,
+            };
+            let seen = Observed::Found(Seen {
+                found: &found,
+                attached: Attached::default(),
+                have: Value::Null,
+                since: Duration::ZERO,
+            });
+            intent(plan(&want, &seen, Timestamp::UNIX_EPOCH))
+        };
+        assert_eq!(decide(&policy), Some(Intent::Delete));
+        assert_eq!(decide(&Policy::default()), None);
     }
 }

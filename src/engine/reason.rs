@@ -180,13 +180,24 @@ impl fmt::Display for Waiting {
     }
 }
 
+/// A difference that may not be mended, and what would allow it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denied {
+    /// The difference.
+    pub difference: Difference,
+    /// The setting that would allow it, and what that would cost.
+    pub leave: &'static str,
+}
+
 /// Something that only a person can end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Blocker {
     /// The manifest is wrong.
     Invalid(String),
     /// Fields that cannot be changed without leave.
-    Immutable(Vec<Difference>),
+    Immutable(Vec<Denied>),
+    /// Differences that come back however often they are repaired.
+    Flapping(Vec<Difference>),
     /// Several resources carry its marker, or match its filter.
     Ambiguous {
         /// Of what there are several.
@@ -222,6 +233,7 @@ impl Blocker {
         match self {
             Self::Invalid(_) => "Invalid",
             Self::Immutable(_) => "Immutable",
+            Self::Flapping(_) => "Flapping",
             Self::Ambiguous { .. } => "Ambiguous",
             Self::NotOurs(_) => "NotOurs",
             Self::MarkerLost(_) => "MarkerLost",
@@ -247,8 +259,8 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) | Self::NotOurs(why) | Self::Refused(why) => f.write_str(why),
-            Self::Immutable(differences) => {
-                for (index, difference) in differences.iter().enumerate() {
+            Self::Immutable(denied) => {
+                for (index, Denied { difference, leave }) in denied.iter().enumerate() {
                     write!(
                         f,
                         "{}{} is immutable: {} wanted, {} there",
@@ -257,8 +269,24 @@ impl fmt::Display for Blocker {
                         difference.want,
                         difference.have
                     )?;
+                    if !leave.is_empty() {
+                        write!(f, " ({leave})")?;
+                    }
                 }
                 Ok(())
+            }
+            Self::Flapping(differences) => {
+                for (index, difference) in differences.iter().enumerate() {
+                    write!(
+                        f,
+                        "{}{} does not stay as it is set: {} wanted, {} there again",
+                        if index == 0 { "" } else { "; " },
+                        difference.field,
+                        difference.want,
+                        difference.have
+                    )?;
+                }
+                f.write_str("; a change of the manifest has it tried anew")
             }
             Self::Ambiguous { what, ids } => write!(f, "{what}: {}", ids.join(", ")),
             Self::MarkerLost(id) => write!(

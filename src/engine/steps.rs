@@ -55,8 +55,12 @@ impl Engine {
         let mut plan = assessment.plan.clone();
         if let Plan::Do(todo) = &plan {
             let todo = todo.clone();
-            match self.paused(key, now) {
-                Some(waiting) => plan = Plan::Wait(waiting),
+            let held = self
+                .paused(key, now)
+                .map(Plan::Wait)
+                .or_else(|| self.restrain(&object, &todo, &assessment, now));
+            match held {
+                Some(held) => plan = held,
                 None => {
                     if let Err(blocker) = self.begin(&object, &todo, &assessment, now, effects) {
                         plan = Plan::Blocked(blocker);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Ticket;
+use super::flap::Repairs;
 use super::pace::between;
 use super::plan::Plan;
 use super::reason::Waiting;
@@ -30,6 +31,8 @@ pub(super) struct Work {
     pub(super) negatives: Negatives,
     /// Its state in the cloud, and since when it was seen in it.
     pub(super) state: Option<(String, Timestamp)>,
+    /// What was repaired, and how often.
+    pub(super) repairs: Repairs,
     /// We have asked for its deletion.
     pub(super) deleting: bool,
     /// Since when its manifest is gone.

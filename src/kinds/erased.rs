@@ -192,8 +192,12 @@ pub trait AnyKind: Sync {
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
     fn may_remove(&self, field: &str, element: &Element, attached: &Attached<'_>) -> bool;
-    /// The action that moves a stuck one on, in words, if there is one: see [`Kind::remedy`].
-    fn remedy(&self, spec: &Value, found: &Found) -> Option<String>;
+    /// What moves a stuck one on, and in words, if anything does: see [`Kind::remedy`].
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
+    /// See [`Kind::interrupts`].
+    fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_meant`].
+    fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
     /// See [`Kind::before_delete`].
@@ -450,9 +454,24 @@ impl<K: Kind> AnyKind for Of<K> {
         K::may_remove(field, element, attached)
     }
 
-    fn remedy(&self, spec: &Value, found: &Found) -> Option<String> {
+    fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)> {
         let (spec, object) = (Self::typed(spec).ok()?, Self::object(found).ok()?);
-        K::remedy(&spec, object).map(|action| action.to_string())
+        let remedy = K::remedy(&spec, object)?;
+        let (Change::Action(it) | Change::Disrupt(it) | Change::Lose(it)) = remedy else {
+            return None;
+        };
+        Some((remedy.class(), it.to_string()))
+    }
+
+    fn interrupts(&self, field: &str, want: &Value) -> bool {
+        K::interrupts(field, want)
+    }
+
+    fn is_meant(&self, spec: &Value, found: &Found) -> bool {
+        match (Self::typed(spec), Self::object(found)) {
+            (Ok(spec), Ok(object)) => K::is_meant(&spec, object),
+            _ => false,
+        }
     }
 
     fn is_husk(&self, found: &Found) -> bool {
@@ -516,9 +535,12 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Remove(field, element) => action(field, Some(element), true),
             Intent::Remedy(_) => {
                 let spec = Self::typed(spec)?;
-                let remedy = K::remedy(&spec, object)
-                    .ok_or_else(|| Refusal::new("there is no remedy for this state"))?;
-                K::act(remedy, None, &spec, object)
+                match K::remedy(&spec, object) {
+                    Some(Change::Action(it) | Change::Disrupt(it) | Change::Lose(it)) => {
+                        K::act(it, None, &spec, object)
+                    }
+                    _ => Err(Refusal::new("there is no remedy for this state")),
+                }
             }
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),

@@ -67,6 +67,8 @@ impl<A> Change<A> {
 pub enum Compare {
     /// Equal; of objects only the keys that the manifest sets.
     Value,
+    /// As a value, unless the cloud does not tell it: what is not told is no difference.
+    IfTold,
     /// Lists whose order means nothing: tags.
     Set,
     /// A list of pairs, owned pair by pair: keys that others set stay. The names of the key and of
@@ -157,6 +159,7 @@ pub fn diff(rows: &[Row], want: &Value, have: &Value) -> Vec<Difference> {
 fn satisfies(compare: Compare, want: &Value, have: &Value) -> bool {
     match compare {
         Compare::Value => covers(want, have),
+        Compare::IfTold => have.is_null() || covers(want, have),
         Compare::Set => sorted(want) == sorted(have),
         Compare::Pairs(key, value) => elements(want).iter().all(|pair| {
             elements(have)

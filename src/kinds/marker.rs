@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::manifest::Key;
 
+use super::Complaint;
+
 /// Key of the marker in metadata and properties (Nova allows letters, digits, `-_:.` and space).
 pub const MARKER_KEY: &str = "stackward.marker";
 /// Key of the object's name in metadata and properties, for people who look at the cloud alone.
@@ -97,7 +99,7 @@ impl Marker {
         (marker.to_string() == text).then_some(marker)
     }
 
-    /// Splits a description into the user's text and the marker at its end.
+    /// Splits a description (or a name) into the user's text and the marker at its end.
     #[must_use]
     pub fn split(description: &str) -> (&str, Option<Self>) {
         let found = description.strip_suffix(']').and_then(|rest| {
@@ -118,6 +120,22 @@ impl Marker {
             _ => format!("[{self}]"),
         }
     }
+}
+
+/// What is wrong with the name of a resource whose name carries the marker: Nova and Neutron take
+/// 255 characters, of which a marker and what sets it apart need 56.
+#[must_use]
+pub fn check_name(name: Option<&str>) -> Vec<Complaint> {
+    const MOST: usize = 255 - 56;
+    let too_long = name.is_some_and(|name| name.chars().count() > MOST);
+    let complaint = || {
+        Complaint::new(
+            "/name",
+            format!("a name has at most {MOST} characters here"),
+        )
+        .hint("the cloud takes 255, of which 56 hold the mark of ownership")
+    };
+    too_long.then(complaint).into_iter().collect()
 }
 
 fn base32() -> Encoding {

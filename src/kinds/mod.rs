@@ -3,6 +3,7 @@
 //! No I/O here. Adding a kind is one file with an `impl Kind`, one line in [`KINDS`] and one
 //! fixture in `testdata/`; see CONTRIBUTING.md.
 
+pub mod address_scope;
 pub mod call;
 pub mod domain;
 pub mod endpoint;
@@ -27,12 +28,15 @@ pub mod router;
 pub mod router_interface;
 pub mod security_group;
 pub mod server;
+pub mod server_group;
 pub mod service;
 pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trunk;
 pub mod user;
 pub mod volume;
+pub mod volume_snapshot;
 pub mod volume_type;
 
 use std::fmt::Display;
@@ -47,7 +51,7 @@ use crate::manifest::Shape;
 
 use call::{Call, List, Method, Microversion, Reply, Service};
 use erased::{AnyKind, Of};
-use field::Field;
+use field::{Change, Field};
 use health::Health;
 use marker::Marker;
 use need::{Inputs, Material, Need};
@@ -65,14 +69,18 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<flavor::Flavor>::NEW,
     &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
+    &Of::<server_group::ServerGroup>::NEW,
+    &Of::<address_scope::AddressScope>::NEW,
     &Of::<network::Network>::NEW,
     &Of::<subnet::Subnet>::NEW,
     &Of::<security_group::SecurityGroup>::NEW,
     &Of::<port::Port>::NEW,
+    &Of::<trunk::Trunk>::NEW,
     &Of::<router::Router>::NEW,
     &Of::<router_interface::RouterInterface>::NEW,
     &Of::<volume_type::VolumeType>::NEW,
     &Of::<volume::Volume>::NEW,
+    &Of::<volume_snapshot::VolumeSnapshot>::NEW,
     &Of::<server::Server>::NEW,
     &Of::<floating_ip::FloatingIp>::NEW,
 ];
@@ -109,6 +117,8 @@ pub enum MarkerPlace {
     Property,
     /// At the end of the description (Neutron).
     Description,
+    /// At the end of the name, for what has no other text (server groups, address scopes).
+    Name,
     /// Nowhere: a natural key identifies it, the journal says whether we made it.
     NaturalKey,
 }
@@ -352,8 +362,22 @@ pub trait Kind: Send + Sync + Sized + 'static {
         true
     }
 
-    /// For a stuck one: the action that moves it on, if there is one.
-    fn remedy(spec: &Self::Spec, object: &Self::Object) -> Option<Self::Action> {
+    /// Does the change of this field ([`field::Change::Disrupt`]) to this value interrupt service?
+    /// Starting what is stopped does not.
+    fn interrupts(field: &str, want: &Value) -> bool {
+        let _ = (field, want);
+        true
+    }
+
+    /// Does it not serve because the spec wants it so: a server that is to be stopped?
+    fn is_meant(spec: &Self::Spec, object: &Self::Object) -> bool {
+        let _ = (spec, object);
+        false
+    }
+
+    /// For a stuck one: what moves it on, if anything does. [`field::Change::Action`] or, if the
+    /// policy must allow it, [`field::Change::Disrupt`] or [`field::Change::Lose`].
+    fn remedy(spec: &Self::Spec, object: &Self::Object) -> Option<Change<Self::Action>> {
         let _ = (spec, object);
         None
     }

@@ -351,7 +351,7 @@ impl From<&Route> for Hop {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

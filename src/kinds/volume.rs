@@ -21,6 +21,15 @@ use super::{
     Refusal,
 };
 
+#[cfg(test)]
+mod tests;
+
+/// Volumes tell the id of their type from 3.63 on.
+const READ: Microversion = Microversion {
+    want: (3, 63),
+    ..BLOCK_STORAGE
+};
+
 /// A block storage volume.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -34,7 +43,8 @@ pub struct Spec {
     /// Size in GiB, at least 1. It can grow, never shrink.
     #[schemars(range(min = 1))]
     pub size: u32,
-    /// The volume type; the cloud's default if not set.
+    /// The volume type; the cloud's default if not set. It can be changed as long as the volume need
+    /// not move to other storage for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_type_ref: Option<Ref>,
     /// Availability zone; the cloud's default if not set.
@@ -43,6 +53,12 @@ pub struct Spec {
     /// An image to copy onto the volume when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
+    /// A snapshot to copy onto the volume when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_ref: Option<Ref>,
+    /// Another volume to copy when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_volume_ref: Option<Ref>,
     /// Metadata, owned key by key: keys that others set stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Vec<Metadata>>,
@@ -121,6 +137,10 @@ pub struct Object {
     pub(super) status: String,
     availability_zone: Option<String>,
     volume_type: Option<String>,
+    /// Told from 3.63 on.
+    volume_type_id: Option<String>,
+    snapshot_id: Option<String>,
+    source_volid: Option<String>,
     #[serde(default)]
     pub(super) bootable: String,
     #[serde(default)]
@@ -145,6 +165,8 @@ pub struct Attachment {
 pub enum Action {
     /// `os-extend`.
     Extend,
+    /// `os-retype`.
+    Retype,
     /// Set metadata items.
     SetMetadata,
 }
@@ -153,6 +175,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Extend => "extend",
+            Self::Retype => "retype",
             Self::SetMetadata => "set metadata",
         })
     }
@@ -172,7 +195,7 @@ impl Kind for Volume {
         route: "volumes/{id}",
         one: "volume",
         many: "volumes",
-        read: Some(BLOCK_STORAGE),
+        read: Some(READ),
     };
     const MARKER: MarkerPlace = MarkerPlace::Metadata;
     const FIELDS: &'static [Field<Action>] = &[
@@ -181,11 +204,14 @@ impl Kind for Volume {
         Field::new("size", Change::Action(Action::Extend)),
         Field::new("metadata", Change::Action(Action::SetMetadata))
             .by(Compare::Pairs("name", "value")),
-        // Cinder answers the type's name, not its id; retype is not done yet.
-        Field::new("volumeTypeRef", Change::Birth),
+        // Older clouds answer the type's name, not its id: there a difference cannot be seen.
+        Field::new("volumeTypeRef", Change::Action(Action::Retype)).by(Compare::IfTold),
         Field::new("availabilityZone", Change::Birth),
         Field::new("imageRef", Change::Birth),
+        Field::new("snapshotRef", Change::Birth),
+        Field::new("sourceVolumeRef", Change::Birth),
     ];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/snapshotRef", "/sourceVolumeRef"];
     const HOLDS_DATA: bool = true;
 
     type Spec = Spec;
@@ -233,11 +259,13 @@ impl Kind for Volume {
             name: Some(volume.name.clone().unwrap_or_default()),
             description: Some(volume.description.clone().unwrap_or_default()),
             size: volume.size,
-            volume_type_ref: None,
+            volume_type_ref: volume.volume_type_id.clone().map(Ref::Id),
             availability_zone: volume.availability_zone.clone(),
             image_ref: image
                 .and_then(Value::as_str)
                 .map(|id| Ref::Id(id.to_owned())),
+            snapshot_ref: volume.snapshot_id.clone().map(Ref::Id),
+            source_volume_ref: volume.source_volid.clone().map(Ref::Id),
             metadata: Some(metadata(volume, false)),
         }
     }
@@ -267,6 +295,8 @@ impl Kind for Volume {
         for (pointer, kind, reference) in [
             ("/volumeTypeRef", "VolumeType", &mut spec.volume_type_ref),
             ("/imageRef", "Image", &mut spec.image_ref),
+            ("/snapshotRef", "VolumeSnapshot", &mut spec.snapshot_ref),
+            ("/sourceVolumeRef", "Volume", &mut spec.source_volume_ref),
         ] {
             if let Some(reference) = reference {
                 visit(Need {
@@ -282,14 +312,17 @@ impl Kind for Volume {
         if spec.size == 0 {
             complaints.push(Complaint::new("/size", "a volume has at least 1 GiB"));
         }
-        for (index, item) in spec.metadata.iter().flatten().enumerate() {
-            if item.name.starts_with(KEY_PREFIX) {
-                complaints.push(Complaint::new(
-                    format!("/metadata/{index}/name"),
-                    format!("metadata keys that begin with `{KEY_PREFIX}` are the daemon's own"),
-                ));
-            }
+        let sources = [
+            ("/imageRef", &spec.image_ref),
+            ("/snapshotRef", &spec.snapshot_ref),
+            ("/sourceVolumeRef", &spec.source_volume_ref),
+        ];
+        let given = sources.iter().filter(|(_, reference)| reference.is_some());
+        for (pointer, _) in given.skip(1) {
+            let message = "imageRef, snapshotRef and sourceVolumeRef exclude each other";
+            complaints.push(Complaint::new(*pointer, message));
         }
+        complaints.extend(check_metadata(spec.metadata.as_deref()));
         complaints
     }
 
@@ -309,6 +342,11 @@ impl Kind for Volume {
                 spec.volume_type_ref.as_ref().and_then(Ref::id),
             ),
             ("imageRef", spec.image_ref.as_ref().and_then(Ref::id)),
+            ("snapshot_id", spec.snapshot_ref.as_ref().and_then(Ref::id)),
+            (
+                "source_volid",
+                spec.source_volume_ref.as_ref().and_then(Ref::id),
+            ),
         ] {
             if let Some(value) = value {
                 volume.insert(key.to_owned(), json!(value));
@@ -367,6 +405,22 @@ impl Kind for Volume {
                 .at(Some(at))
                 .json(json!({"os-extend": {"new_size": spec.size}})))
             }
+            // Never onto other storage: copying a volume takes hours and may interrupt its server.
+            Action::Retype => {
+                let wanted = spec.volume_type_ref.as_ref().and_then(Ref::id);
+                let wanted = wanted.ok_or_else(|| Refusal::new("the volume type is not known"))?;
+                const ROUTE: &str = "volumes/{id}/action";
+                Ok(Call::new(
+                    Self::SERVICE,
+                    Method::Post,
+                    ROUTE,
+                    format!("volumes/{id}/action"),
+                )
+                .at(Some(BLOCK_STORAGE))
+                .json(json!({
+                    "os-retype": {"new_type": wanted, "migration_policy": "never"}
+                })))
+            }
             Action::SetMetadata => Ok(Call::new(
                 Self::SERVICE,
                 Method::Post,
@@ -407,6 +461,21 @@ impl Kind for Volume {
     }
 }
 
+/// What is wrong with metadata of Cinder.
+pub(super) fn check_metadata(metadata: Option<&[Metadata]>) -> Vec<Complaint> {
+    let items = metadata.unwrap_or_default().iter().enumerate();
+    let complaint = |index: usize| {
+        Complaint::new(
+            format!("/metadata/{index}/name"),
+            format!("metadata keys that begin with `{KEY_PREFIX}` are the daemon's own"),
+        )
+    };
+    items
+        .filter(|(_, item)| item.name.starts_with(KEY_PREFIX))
+        .map(|(index, _)| complaint(index))
+        .collect()
+}
+
 fn metadata(volume: &Object, ours_too: bool) -> Vec<Metadata> {
     volume
         .metadata
@@ -425,223 +494,4 @@ fn pairs(metadata: Option<&[Metadata]>) -> Map<String, Value> {
         .iter()
         .map(|it| (it.name.clone(), json!(it.value)))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::call::Body;
-    use crate::kinds::erased::{AnyKind, Of, unclassified};
-    use crate::kinds::field::diff;
-    use crate::kinds::need::Material;
-    use crate::kinds::testing::birth;
-
-    fn recorded(text: &str) -> Object {
-        serde_json::from_str(text).unwrap()
-    }
-
-    fn available() -> Object {
-        recorded(include_str!("testdata/volume.json"))
-    }
-
-    fn in_use() -> Object {
-        recorded(include_str!("testdata/volume-in-use.json"))
-    }
-
-    fn spec() -> Spec {
-        serde_json::from_value(json!({
-            "name": "data", "description": "d", "size": 5, "availabilityZone": "nova",
-            "metadata": [{"name": "role", "value": "database"}]
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn every_field_is_classified() {
-        assert_eq!(unclassified(&Of::<Volume>::NEW), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_created_is_what_is_seen() {
-        let mut spec = spec();
-        spec.image_ref = Some(Ref::Id("i".to_owned()));
-        spec.volume_type_ref = Some(Ref::Id("t".to_owned()));
-        let material = Material::default();
-        let birth = birth("data", &material);
-        let Body::Json(mut body) = Volume::create(&spec, &birth).body else {
-            panic!("no JSON")
-        };
-        let mut answer = body["volume"].take();
-        assert_eq!(answer["volume_type"], "t");
-        answer["id"] = json!("1");
-        answer["status"] = json!("available");
-        answer["volume_image_metadata"] = json!({"image_id": answer["imageRef"]});
-        let found = Of::<Volume>::NEW.look(answer).unwrap();
-        assert_eq!(found.marker, Some(birth.marker));
-        let seen: Spec =
-            serde_json::from_value(Of::<Volume>::NEW.project(&found, &Attached::default()))
-                .unwrap();
-        // Cinder answers the name of the type, so it is not read back.
-        assert_eq!(
-            seen,
-            Spec {
-                volume_type_ref: None,
-                ..spec
-            }
-        );
-    }
-
-    #[test]
-    fn a_volume_without_a_description_has_an_empty_one() {
-        let volume = Object {
-            description: None,
-            ..available()
-        };
-        let want = json!({"size": 5, "description": ""});
-        let have = serde_json::to_value(Volume::project(&volume, &Attached::default())).unwrap();
-        assert_eq!(diff(&Of::<Volume>::NEW.rows(), &want, &have), []);
-    }
-
-    #[test]
-    fn a_recorded_volume_tells_where_it_is_attached() {
-        let status = Volume::status(&in_use(), &Attached::default());
-        assert_eq!(
-            (status.size, status.volume_type.as_deref()),
-            (5, Some("lvmdriver-1"))
-        );
-        assert_eq!(status.attachments[0].device.as_deref(), Some("/dev/vdb"));
-        let identity = Volume::identity(&in_use());
-        assert_eq!(
-            identity.attached_to,
-            ["01f0709f-8223-4a4c-ae41-bafa6816f5b1"]
-        );
-        assert_eq!(
-            identity.project.as_deref(),
-            Some("5d1c919fd583475cb09f0dcd5342c375")
-        );
-        assert_eq!(
-            Volume::identity(&available()).attached_to,
-            Vec::<String>::new()
-        );
-    }
-
-    #[test]
-    fn every_state_means_something() {
-        for (status, health) in [
-            ("available", Health::Ready),
-            ("in-use", Health::Ready),
-            ("creating", Health::Moving("creating".to_owned())),
-            ("downloading", Health::Moving("downloading".to_owned())),
-            ("reserved", Health::Moving("reserved".to_owned())),
-            ("extending", Health::Moving("extending".to_owned())),
-            ("deleting", Health::Leaving),
-            (
-                "error",
-                Health::Stuck {
-                    state: "error".to_owned(),
-                    fault: None,
-                },
-            ),
-            (
-                "error_deleting",
-                Health::Stuck {
-                    state: "error_deleting".to_owned(),
-                    fault: None,
-                },
-            ),
-        ] {
-            let volume = Object {
-                status: status.to_owned(),
-                ..available()
-            };
-            assert_eq!(Volume::health(&volume), health, "{status}");
-        }
-        let creating = recorded(include_str!("testdata/volume-creating.json"));
-        assert_eq!(
-            Volume::health(&creating),
-            Health::Moving("creating".to_owned())
-        );
-    }
-
-    #[test]
-    fn it_grows_attached_only_where_that_is_possible_and_never_shrinks() {
-        let act = |size, volume: &Object| {
-            Volume::act(Action::Extend, None, &Spec { size, ..spec() }, volume)
-        };
-        let call = act(6, &available()).unwrap();
-        assert_eq!(
-            call.path,
-            "volumes/6373b955-c971-420d-ba42-4be73e427809/action"
-        );
-        assert_eq!(call.body, Body::Json(json!({"os-extend": {"new_size": 6}})));
-        assert_eq!(call.microversion.unwrap().floor, (3, 0));
-        assert_eq!(
-            act(6, &in_use()).unwrap().microversion.unwrap().floor,
-            (3, 42)
-        );
-        let refusal = act(4, &available()).unwrap_err();
-        assert_eq!(
-            refusal.message,
-            "a volume cannot shrink: 4 GiB wanted, 5 GiB there"
-        );
-    }
-
-    #[test]
-    fn only_what_differs_is_sent() {
-        let call = Volume::update(&spec(), &available(), &["description"]);
-        assert_eq!(
-            call.body,
-            Body::Json(json!({"volume": {"description": "d"}}))
-        );
-        let call = Volume::act(Action::SetMetadata, None, &spec(), &available()).unwrap();
-        assert_eq!(
-            call.method,
-            Method::Post,
-            "PUT would remove what others set"
-        );
-        assert_eq!(
-            call.body,
-            Body::Json(json!({"metadata": {"role": "database"}}))
-        );
-    }
-
-    #[test]
-    fn the_filter_goes_by_all_that_it_sets() {
-        for (filter, matches) in [
-            (json!({"name": "rec-volume"}), true),
-            (json!({"name": "rec"}), false),
-            (json!({"size": 5, "availabilityZone": "nova"}), true),
-            (json!({"size": 6, "availabilityZone": "nova"}), false),
-            (
-                json!({"description": "backup volume of mysql server."}),
-                true,
-            ),
-            (json!({"description": "backup"}), false),
-        ] {
-            let filter: Filter = serde_json::from_value(filter).unwrap();
-            assert_eq!(
-                Volume::matches(&filter, &available()),
-                matches,
-                "{filter:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn sizes_of_nothing_and_keys_of_ours_are_refused() {
-        let metadata = vec![Metadata {
-            name: MARKER_KEY.to_owned(),
-            value: String::new(),
-        }];
-        let spec = Spec {
-            size: 0,
-            metadata: Some(metadata),
-            ..spec()
-        };
-        let pointers: Vec<String> = Volume::check(&spec)
-            .into_iter()
-            .map(|it| it.pointer)
-            .collect();
-        assert_eq!(pointers, ["/size", "/metadata/0/name"]);
-    }
 }

@@ -157,6 +157,10 @@ pub(super) fn read(group: Group, spec: &mut Fields<'_>, report: &mut Report<'_>)
         cloud: cloud(group, spec, report),
         ..Policy::default()
     };
+    // What interrupts service is immutable in ORC, and a manifest of its group cannot give leave.
+    if group == Group::Orc {
+        policy.lifecycle.disrupt = Permission::Deny;
+    }
     policy.resync_period = resync_period(spec, report);
     if let Some(field) = spec.native("suspend", group, report) {
         policy.suspend = report.boolean(&field).unwrap_or(false);

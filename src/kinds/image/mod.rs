@@ -469,9 +469,10 @@ impl Kind for Image {
         )
     }
 
-    fn remedy(spec: &Spec, image: &Object) -> Option<Action> {
+    fn remedy(spec: &Spec, image: &Object) -> Option<Change<Action>> {
         let has_content = spec.content.as_ref().and_then(upload).is_some();
-        (image.status == "queued" && !is_spoilt(image) && has_content).then_some(Action::Upload)
+        (image.status == "queued" && !is_spoilt(image) && has_content)
+            .then_some(Change::Action(Action::Upload))
     }
 
     fn is_husk(image: &Object) -> bool {

@@ -149,7 +149,7 @@ fn a_record_without_content_is_given_it() {
     );
     assert_eq!(
         Image::remedy(&wanted, object(&queued)),
-        Some(Action::Upload)
+        Some(Change::Action(Action::Upload))
     );
     assert!(!KIND.is_husk(&queued));
     let call = Image::act(Action::Upload, None, &wanted, object(&queued)).unwrap();

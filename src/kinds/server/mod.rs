@@ -23,6 +23,7 @@ use super::{
 use crate::manifest::Ref;
 
 mod devices;
+mod power;
 mod requests;
 mod spec;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod tests;
 mod user_data;
 
 pub use devices::{AttachedVolume, FixedIp, Interface};
+pub use power::PowerState;
 pub use spec::{BootVolume, Metadata, Network, Networks, Port, SchedulerHints, Spec, Volume};
 pub use user_data::UserData;
 
@@ -161,6 +163,16 @@ pub enum Action {
     AttachPort,
     /// Unplug a port.
     DetachPort,
+    /// Start, stop, pause, suspend, shelve, and back.
+    SetPowerState,
+    /// Give it another flavor.
+    Resize,
+    /// Keep what a resize made.
+    ConfirmResize,
+    /// Undo a resize.
+    RevertResize,
+    /// Make its disk anew.
+    Rebuild,
 }
 
 impl fmt::Display for Action {
@@ -172,6 +184,11 @@ impl fmt::Display for Action {
             Self::DetachVolume => "detach volume",
             Self::AttachPort => "attach port",
             Self::DetachPort => "detach port",
+            Self::SetPowerState => "change the power state",
+            Self::Resize => "resize",
+            Self::ConfirmResize => "confirm the resize",
+            Self::RevertResize => "revert the resize",
+            Self::Rebuild => "rebuild",
         })
     }
 }
@@ -200,6 +217,8 @@ impl Kind for Server {
         Field::new("metadata", Change::Action(Action::SetMetadata))
             .by(Compare::Pairs("key", "value")),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
+        // First, since what follows needs a server that runs or is stopped.
+        Field::new("powerState", Change::Disrupt(Action::SetPowerState)).by(Compare::IfTold),
         Field::new(
             "ports",
             Change::Members {
@@ -217,11 +236,11 @@ impl Kind for Server {
         )
         // Not by the device: hypervisors choose their own.
         .by(Compare::Elements(&["volumeRef"])),
-        // Resize and rebuild are not done yet.
-        Field::new("flavorRef", Change::Birth),
-        Field::new("imageRef", Change::Birth),
+        Field::new("flavorRef", Change::Disrupt(Action::Resize)),
+        Field::new("imageRef", Change::Lose(Action::Rebuild)),
+        Field::new("keypairRef", Change::Replace),
+        // Which volume it is can only be guessed where Nova does not tell the root device.
         Field::new("bootVolume", Change::Birth),
-        Field::new("keypairRef", Change::Birth),
         Field::new("networks", Change::Birth),
         Field::new("securityGroupRefs", Change::Birth),
         Field::new("availabilityZone", Change::Birth),
@@ -233,6 +252,7 @@ impl Kind for Server {
     const LATER: &'static [&'static str] = &["volumes"];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/description",
+        "/powerState",
         "/networks",
         "/securityGroupRefs",
         "/userData/template",
@@ -272,6 +292,11 @@ impl Kind for Server {
                 state: status.to_owned(),
                 fault: server.fault.as_ref().map(|it| it.message.trim().to_owned()),
             },
+            // It waits for a word, see `remedy`.
+            ("VERIFY_RESIZE", None) => Health::Stuck {
+                state: status.to_owned(),
+                fault: None,
+            },
             ("UNKNOWN", _) => Health::Moving("UNKNOWN: its cell is down".to_owned()),
             ("ACTIVE" | "SHUTOFF" | "PAUSED" | "SUSPENDED" | "RESCUE", Some(task))
             | ("SHELVED" | "SHELVED_OFFLOADED", Some(task)) => Health::Moving(task.to_owned()),
@@ -309,6 +334,7 @@ impl Kind for Server {
             }),
             flavor_ref: flavor(server),
             keypair_ref: server.key_name.clone().map(Ref::Id),
+            power_state: power::state(server),
             ports: Some(ports.collect()),
             networks: None,
             security_group_refs: None,
@@ -371,7 +397,19 @@ impl Kind for Server {
         spec: &Spec,
         server: &Object,
     ) -> Result<Call, Refusal> {
-        requests::act(action, element, spec, &server.id)
+        requests::act(action, element, spec, server)
+    }
+
+    fn interrupts(field: &str, want: &Value) -> bool {
+        field != "powerState" || *want != json!(PowerState::Running)
+    }
+
+    fn is_meant(spec: &Spec, server: &Object) -> bool {
+        spec.power_state.is_some() && spec.power_state == power::state(server)
+    }
+
+    fn remedy(spec: &Spec, server: &Object) -> Option<Change<Action>> {
+        power::remedy(spec, server)
     }
 
     fn may_remove(field: &str, element: &Element, attached: &Attached<'_>) -> bool {
@@ -406,7 +444,7 @@ impl Kind for Server {
     }
 }
 
-/// The flavor by its id, or by its name where that is all that is embedded. It is not compared.
+/// The flavor by its id, or by its name where that is all that is embedded.
 fn flavor(server: &Object) -> Ref {
     match (
         id_in(&server.flavor),

@@ -9,7 +9,7 @@ use crate::kinds::{Birth, COMPUTE, Element, Refusal};
 use crate::manifest::Ref;
 
 use super::spec::{Network, Networks, SchedulerHints, Spec};
-use super::{Action, user_data};
+use super::{Action, Object, power, user_data};
 
 /// Oldest microversions of what a request may hold.
 mod since {
@@ -138,6 +138,8 @@ fn scheduler_hints(hints: &SchedulerHints) -> Value {
             body.insert(key.to_owned(), value);
         }
     };
+    let group = hints.server_group_ref.as_ref().and_then(Ref::id);
+    put("group", group.map(|it| json!(it)));
     put(
         "different_host",
         hints.different_host_server_refs.as_deref().map(ids),
@@ -187,13 +189,26 @@ pub(super) fn act(
     action: Action,
     element: Option<&Element>,
     spec: &Spec,
-    id: &str,
+    object: &Object,
 ) -> Result<Call, Refusal> {
+    let id = &object.id;
     let server = format!("servers/{}", segment(id));
     let call = |method, route, path: String| {
         Call::new(Service::Compute, method, route, path).at(Some(COMPUTE))
     };
+    let run = |body: Value| {
+        let path = format!("{server}/action");
+        Ok(call(Method::Post, "servers/{id}/action", path).json(body))
+    };
     match action {
+        Action::SetPowerState => match spec.power_state {
+            Some(wanted) => run(power::step(wanted, object)?),
+            None => Err(Refusal::new("no power state is wanted")),
+        },
+        Action::Resize => run(power::resize(spec, object)?),
+        Action::ConfirmResize => run(json!({"confirmResize": null})),
+        Action::RevertResize => run(json!({"revertResize": null})),
+        Action::Rebuild => run(power::rebuild(spec, object)?),
         Action::SetMetadata => Ok(set_metadata(id, Value::Object(pairs(spec)))),
         Action::SetTags => {
             let at = Microversion {

@@ -14,6 +14,7 @@ use crate::kinds::marker::KEY_PREFIX;
 use crate::kinds::need::{Need, What};
 use crate::manifest::Ref;
 
+use super::power::PowerState;
 use super::user_data::UserData;
 
 /// A server.
@@ -27,14 +28,19 @@ pub struct Spec {
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The image that its disk is made from; this or `bootVolume`.
+    /// The image that its disk is made from; this or `bootVolume`. Another one is a rebuild, which
+    /// loses what is on the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
     /// The volume that it boots from; this or `imageRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_volume: Option<BootVolume>,
-    /// Its size.
+    /// Its size. Another one is a resize, which is confirmed by itself.
     pub flavor_ref: Ref,
+    /// Whether it runs. Without the field that is nobody's business here: one that is stopped stays
+    /// stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_state: Option<PowerState>,
     /// The public key that is put into it when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keypair_ref: Option<Ref>,
@@ -143,6 +149,9 @@ pub struct Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SchedulerHints {
+    /// As the policy of this group says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_group_ref: Option<Ref>,
     /// On another host than each of these servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub different_host_server_refs: Option<Vec<Ref>>,
@@ -268,6 +277,10 @@ impl Spec {
             );
         }
         if let Some(hints) = &mut self.scheduler_hints {
+            if let Some(reference) = &mut hints.server_group_ref {
+                let pointer = "/schedulerHints/serverGroupRef".to_owned();
+                object(pointer, "ServerGroup", reference);
+            }
             for (field, references) in [
                 (
                     "differentHostServerRefs",

@@ -99,7 +99,7 @@ fn what_is_created_is_what_is_seen() {
         "name": "db", "description": "d", "imageRef": {"id": "i"}, "flavorRef": {"id": "3"},
         "keypairRef": {"id": "k"}, "ports": [{"portRef": {"id": PORT}}],
         "volumes": [{"volumeRef": {"id": VOLUME}, "device": "/dev/vdb"}],
-        "availabilityZone": "nova", "configDrive": true,
+        "availabilityZone": "nova", "configDrive": true, "powerState": "Running",
         "metadata": [{"key": "role", "value": "database"}], "tags": ["a"],
         "userData": {"inline": "#!/bin/sh\n"}
     }));
@@ -204,6 +204,7 @@ fn groups_and_hints_are_sent_as_nova_names_them() {
     let (_, body) = created(with(json!({
         "securityGroupRefs": [{"id": "g"}],
         "schedulerHints": {
+            "serverGroupRef": {"id": "g"},
             "differentHostServerRefs": [{"id": "a"}], "sameHostServerRefs": [{"id": "b"}],
             "query": "[]", "targetCell": "c", "differentCell": ["d"],
             "buildNearHostIP": "192.0.2.1/24", "additionalProperties": {"own": "1"}
@@ -212,7 +213,7 @@ fn groups_and_hints_are_sent_as_nova_names_them() {
     assert_eq!(body["server"]["security_groups"], json!([{"name": "g"}]));
     assert_eq!(
         body["os:scheduler_hints"],
-        json!({"different_host": ["a"], "same_host": ["b"], "query": "[]", "target_cell": "c",
+        json!({"group": "g", "different_host": ["a"], "same_host": ["b"], "query": "[]", "target_cell": "c",
                "different_cell": ["d"], "build_near_host_ip": "192.0.2.1", "cidr": "/24", "own": "1"})
     );
 }
@@ -228,9 +229,21 @@ fn every_state_means_something() {
         ("BUILD", Some("spawning"), moving("BUILD")),
         ("REBUILD", None, moving("REBUILD")),
         ("RESIZE", None, moving("RESIZE")),
-        ("VERIFY_RESIZE", None, moving("VERIFY_RESIZE")),
+        (
+            "VERIFY_RESIZE",
+            Some("resize_reverting"),
+            moving("VERIFY_RESIZE"),
+        ),
         ("MIGRATING", None, moving("MIGRATING")),
         ("REBOOT", None, moving("REBOOT")),
+        (
+            "VERIFY_RESIZE",
+            None,
+            Health::Stuck {
+                state: "VERIFY_RESIZE".to_owned(),
+                fault: None,
+            },
+        ),
         ("SHUTOFF", None, off("SHUTOFF")),
         ("SHUTOFF", Some("powering-on"), moving("powering-on")),
         ("PAUSED", None, off("PAUSED")),
@@ -564,4 +577,71 @@ fn a_server_in_a_cell_that_is_down_is_still_a_server() {
     assert!(!found.health.is_settled());
     let status = KIND.status(&found, &Attached::default());
     assert_eq!(status["status"], "UNKNOWN");
+}
+
+#[test]
+fn every_power_state_is_one_step_nearer_after_each_action() {
+    use PowerState::{Paused, Running, Shelved, Stopped, Suspended};
+    for (status, wanted, action) in [
+        ("ACTIVE", Stopped, Some("os-stop")),
+        ("ACTIVE", Paused, Some("pause")),
+        ("ACTIVE", Suspended, Some("suspend")),
+        ("ACTIVE", Shelved, Some("shelve")),
+        ("SHUTOFF", Running, Some("os-start")),
+        ("SHUTOFF", Paused, Some("os-start")),
+        ("SHUTOFF", Shelved, Some("shelve")),
+        ("PAUSED", Running, Some("unpause")),
+        ("PAUSED", Stopped, Some("unpause")),
+        ("SUSPENDED", Running, Some("resume")),
+        ("SHELVED", Running, Some("unshelve")),
+        ("SHELVED_OFFLOADED", Stopped, Some("unshelve")),
+        ("RESCUE", Running, None),
+    ] {
+        let server: Object = serde_json::from_value(json!({"id": "1", "status": status})).unwrap();
+        let spec = spec(json!({
+            "imageRef": "i", "flavorRef": "f", "networks": "none", "powerState": wanted
+        }));
+        let call = Server::act(Action::SetPowerState, None, &spec, &server);
+        let body = action.map(|action| Body::Json(json!({ action: null })));
+        assert_eq!(
+            call.ok().map(|call| call.body),
+            body,
+            "{status} -> {wanted:?}"
+        );
+        assert_eq!(
+            Server::interrupts("powerState", &json!(wanted)),
+            wanted != Running
+        );
+    }
+}
+
+#[test]
+fn a_resize_is_kept_if_it_is_to_the_wanted_flavor_and_undone_otherwise() {
+    let server = |status: &str, flavor: &str| -> Object {
+        let value = json!({"id": "1", "status": status, "flavor": {"id": flavor}});
+        serde_json::from_value(value).unwrap()
+    };
+    let spec = spec(json!({"imageRef": {"id": "i"}, "flavorRef": {"id": "f"}, "networks": "none"}));
+    let remedy = |status, flavor| Server::remedy(&spec, &server(status, flavor));
+    assert_eq!(remedy("ACTIVE", "f"), None);
+    assert_eq!(
+        remedy("VERIFY_RESIZE", "f"),
+        Some(Change::Action(Action::ConfirmResize))
+    );
+    assert_eq!(
+        remedy("VERIFY_RESIZE", "g"),
+        Some(Change::Disrupt(Action::RevertResize))
+    );
+    let act = |action, status| Server::act(action, None, &spec, &server(status, "g"));
+    assert_eq!(
+        act(Action::Resize, "SHUTOFF").unwrap().body,
+        Body::Json(json!({"resize": {"flavorRef": "f"}}))
+    );
+    let refusal = act(Action::Resize, "PAUSED").unwrap_err();
+    assert_eq!(
+        refusal.message,
+        "a server that is PAUSED cannot be resized; powerState: Running or Stopped makes it possible"
+    );
+    // It boots from a volume: there is no image.
+    assert!(act(Action::Rebuild, "ACTIVE").is_err());
 }

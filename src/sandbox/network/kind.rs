@@ -13,6 +13,8 @@ pub(super) enum Kind {
     FloatingIp,
     SecurityGroup,
     SecurityGroupRule,
+    AddressScope,
+    Trunk,
 }
 
 /// Fields that only the service sets.
@@ -38,7 +40,7 @@ const ADMIN_ONLY: &[&str] = &[
 ];
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Network,
         Self::Subnet,
         Self::Port,
@@ -46,6 +48,8 @@ impl Kind {
         Self::FloatingIp,
         Self::SecurityGroup,
         Self::SecurityGroupRule,
+        Self::AddressScope,
+        Self::Trunk,
     ];
 
     pub(super) fn of_path(path: &str) -> Option<Self> {
@@ -62,6 +66,8 @@ impl Kind {
             Self::FloatingIp => "floatingip",
             Self::SecurityGroup => "security_group",
             Self::SecurityGroupRule => "security_group_rule",
+            Self::AddressScope => "address_scope",
+            Self::Trunk => "trunk",
         }
     }
 
@@ -74,6 +80,8 @@ impl Kind {
             Self::FloatingIp => "floatingips",
             Self::SecurityGroup => "security_groups",
             Self::SecurityGroupRule => "security_group_rules",
+            Self::AddressScope => "address_scopes",
+            Self::Trunk => "trunks",
         }
     }
 
@@ -84,6 +92,8 @@ impl Kind {
             Self::Port => ("PortNotFound", "Port"),
             Self::Router => ("RouterNotFound", "Router"),
             Self::FloatingIp => ("FloatingIPNotFound", "Floating IP"),
+            Self::AddressScope => ("AddressScopeNotFound", "Address scope"),
+            Self::Trunk => ("TrunkNotFound", "Trunk"),
             Self::SecurityGroup => {
                 return Refusal::of(
                     404,
@@ -206,6 +216,16 @@ impl Kind {
                 "remote_address_group_id",
                 "description",
             ],
+            Self::AddressScope => &["name", "tenant_id", "project_id", "ip_version", "shared"],
+            Self::Trunk => &[
+                "name",
+                "tenant_id",
+                "project_id",
+                "admin_state_up",
+                "port_id",
+                "sub_ports",
+                "description",
+            ],
         }
     }
 
@@ -249,6 +269,8 @@ impl Kind {
             ],
             Self::SecurityGroup => &["tenant_id", "project_id"],
             Self::SecurityGroupRule => &[],
+            Self::AddressScope => &["tenant_id", "project_id", "ip_version"],
+            Self::Trunk => &["tenant_id", "project_id", "port_id", "sub_ports"],
         }
     }
 
@@ -272,6 +294,7 @@ impl Kind {
             Self::FloatingIp => &["router_id", "port_details"],
             Self::SecurityGroup => &["security_group_rules", "shared"],
             Self::SecurityGroupRule => &["normalized_cidr", "belongs_to_default_sg"],
+            Self::AddressScope | Self::Trunk => &[],
         }
     }
 
@@ -304,7 +327,12 @@ impl Kind {
     }
 
     pub(super) fn has_field(self, name: &str) -> bool {
-        [self.creatable(), self.derived(), READ_ONLY]
+        let standard = if self == Self::AddressScope {
+            &["id"]
+        } else {
+            READ_ONLY
+        };
+        [self.creatable(), self.derived(), standard]
             .iter()
             .any(|names| names.contains(&name))
     }

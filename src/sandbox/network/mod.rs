@@ -3,6 +3,7 @@
 //! Records are kept as the JSON objects that the API shows; what is derived from other records is added when they
 //! are shown.
 
+mod address_scopes;
 mod addresses;
 mod collection;
 mod floating_ips;
@@ -16,6 +17,7 @@ mod rules;
 mod security_groups;
 mod subnets;
 mod tags;
+mod trunks;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -83,6 +85,8 @@ const EXTENSIONS: &[&str] = &[
     "standard-attr-timestamp",
     "binding",
     "uplink-status-propagation",
+    "trunk",
+    "trunk-details",
 ];
 
 impl World {
@@ -175,10 +179,7 @@ impl World {
             }
             (
                 &Method::GET,
-                [
-                    empty @ ("agents" | "subnetpools" | "address-scopes" | "rbac-policies"
-                    | "address-groups"),
-                ],
+                [empty @ ("agents" | "subnetpools" | "rbac-policies" | "address-groups")],
             ) => {
                 let name = empty.replace('-', "_");
                 return Ok(Response::json(200, json!({ name: [] })));
@@ -208,9 +209,13 @@ impl World {
                 self.delete_record(kind, id)?;
                 Ok(Response::empty(204))
             }
+            (_, [_, "tags", ..]) if kind == Kind::AddressScope => Err(no_route()),
             (_, [id, "tags", rest @ ..]) => self.tags_call(kind, request, account, id, rest),
             (&Method::PUT, [id, action]) if kind == Kind::Router => {
                 self.router_action(request, account, id, action)
+            }
+            (&Method::PUT, [id, action]) if kind == Kind::Trunk => {
+                self.trunk_action(request, account, id, action)
             }
             _ => Err(no_route()),
         }
@@ -292,6 +297,8 @@ impl World {
             Kind::FloatingIp => self.create_floating_ip(account, record, wanted),
             Kind::SecurityGroup => self.create_security_group(record, &wanted),
             Kind::SecurityGroupRule => self.create_rule(account, record, &wanted),
+            Kind::AddressScope => self.create_address_scope(account, record, wanted),
+            Kind::Trunk => self.create_trunk(account, record, wanted),
         }
     }
 
@@ -325,6 +332,8 @@ impl World {
             Kind::FloatingIp => self.update_floating_ip(account, id, wanted)?,
             Kind::SecurityGroup => self.update_security_group(id, wanted)?,
             Kind::SecurityGroupRule => return Err(no_route()),
+            Kind::AddressScope => self.update_address_scope(account, id, wanted)?,
+            Kind::Trunk => self.update_trunk(id, wanted)?,
         }
         self.touch(kind, id);
         let record = self.record(kind, id).ok_or_else(|| kind.missing(id))?;
@@ -343,6 +352,7 @@ impl World {
             Kind::FloatingIp => self.delete_floating_ip(id),
             Kind::SecurityGroup => self.delete_security_group(id)?,
             Kind::SecurityGroupRule => self.delete_rule(id),
+            Kind::AddressScope | Kind::Trunk => {}
         }
         self.forget(kind, id);
         Ok(())
@@ -402,6 +412,9 @@ impl World {
 
     /// Marks a record as changed now.
     fn touch(&mut self, kind: Kind, id: &str) {
+        if kind == Kind::AddressScope {
+            return;
+        }
         let now = stamp(self.now);
         if let Some(record) = self.record_mut(kind, id) {
             let revision = record["revision_number"].as_u64().unwrap_or(0) + 1;

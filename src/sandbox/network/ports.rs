@@ -143,6 +143,7 @@ impl World {
                 ),
             ));
         }
+        self.check_trunk_port(id)?;
         self.disassociate_port(id);
         self.unplug_from_servers(id);
         Ok(())

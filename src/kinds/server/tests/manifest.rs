@@ -11,7 +11,7 @@ fn every_reference_is_visited_at_its_place() {
         "imageRef": "i", "flavorRef": "f", "keypairRef": "k", "ports": [{"portRef": "p"}],
         "bootVolume": {"volumeRef": "b"}, "networks": [{"networkRef": "n"}],
         "securityGroupRefs": ["g"], "volumes": [{"volumeRef": "v"}],
-        "schedulerHints": {"differentHostServerRefs": ["s"], "sameHostServerRefs": ["t"]},
+        "schedulerHints": {"serverGroupRef": "g", "differentHostServerRefs": ["s"], "sameHostServerRefs": ["t"]},
         "userData": {"templateFile": "t.sh", "values": {"a/b": {"value": "1"}}}
     }));
     let before = serde_json::to_value(&wanted).unwrap();
@@ -40,6 +40,7 @@ fn every_reference_is_visited_at_its_place() {
             "/networks/0/networkRef",
             "/securityGroupRefs/0",
             "/volumes/0/volumeRef",
+            "/schedulerHints/serverGroupRef",
             "/schedulerHints/differentHostServerRefs/0",
             "/schedulerHints/sameHostServerRefs/0",
             "/userData/templateFile",

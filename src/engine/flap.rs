@@ -1,0 +1,298 @@
+//! Repairs that do not hold: each is tried three times, ever more slowly, and then a person decides.
+//!
+//! Counted is what was accepted by the service and yet was found the same again. A repair whose
+//! difference has not been seen for an hour has held. A new generation of the manifest begins anew.
+//! The memory is this process's; a restart forgets it, so that it bounds loops and is no judge.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::kinds::erased::Intent;
+use crate::kinds::field::Difference;
+use crate::kinds::health::Health;
+
+use super::Engine;
+use super::assess::Assessment;
+use super::desired::Object;
+use super::pace::{after, between};
+use super::plan::{Plan, Todo};
+use super::reason::{Blocker, Waiting};
+
+/// How often the same is repaired.
+const MOST: u32 = 3;
+/// How often one is replaced for the same difference: what the second would bring, the first would
+/// have brought.
+const MOST_REPLACEMENTS: u32 = 1;
+/// A difference that was not seen for so long is a new one.
+const HELD: Duration = Duration::from_secs(3600);
+/// Pauses before the second and the third repair of the same.
+const BETWEEN_REPAIRS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+/// How long one is in ERROR before it is made anew for the first, second and third time.
+const BEFORE_RECREATION: [Duration; 3] = [
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(480),
+];
+
+/// What was repaired of one object, and how often.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    generation: u64,
+    /// What the request under way is to repair, and on which resource.
+    sent: Option<(Cause, String)>,
+    done: Vec<Done>,
+}
+
+/// Why something was sent.
+#[derive(Debug, Clone, PartialEq)]
+enum Cause {
+    /// These differences, by changing it.
+    Change(Vec<Difference>),
+    /// These differences, by replacing it.
+    Replacement(Vec<Difference>),
+    /// It was in ERROR.
+    Error,
+}
+
+#[derive(Debug)]
+struct Done {
+    cause: Cause,
+    count: u32,
+    /// The resource that was last deleted for it: asking twice for its deletion is one.
+    deleted: Option<String>,
+    at: Timestamp,
+    seen: Timestamp,
+}
+
+impl Repairs {
+    /// The request was accepted.
+    pub(super) fn accepted(&mut self, now: Timestamp) {
+        let Some((cause, id)) = self.sent.take() else {
+            return;
+        };
+        let deletes = !matches!(cause, Cause::Change(_));
+        let deleted = deletes.then_some(id);
+        match self.done.iter_mut().find(|done| done.cause == cause) {
+            Some(done) => {
+                if !deletes || done.deleted != deleted {
+                    done.count += 1;
+                }
+                done.deleted = deleted;
+                done.at = now;
+                done.seen = now;
+            }
+            None => self.done.push(Done {
+                cause,
+                count: 1,
+                deleted,
+                at: now,
+                seen: now,
+            }),
+        }
+    }
+
+    /// What was deleted is gone: the same id would be another resource.
+    pub(super) fn gone(mut self) -> Self {
+        for done in &mut self.done {
+            done.deleted = None;
+        }
+        self.sent = None;
+        self
+    }
+
+    /// How often a cause was dealt with in vain, and when last.
+    fn tally(&mut self, cause: &Cause, now: Timestamp) -> Option<&mut Done> {
+        self.done.retain(|done| between(done.seen, now) < HELD);
+        let done = self.done.iter_mut().find(|done| done.cause == *cause)?;
+        done.seen = now;
+        Some(done)
+    }
+}
+
+impl Engine {
+    /// Is this repair to wait, or has it failed to hold too often? If not, it is remembered as sent.
+    pub(super) fn restrain(
+        &mut self,
+        object: &Object,
+        todo: &Todo,
+        assessment: &Assessment,
+        now: Timestamp,
+    ) -> Option<Plan> {
+        let key = object.key();
+        let looked = self
+            .inventory
+            .listing(&object.scope, object.kind.name())
+            .map(|listing| listing.started_at);
+        let work = self.work.get_mut(key)?;
+        if work.repairs.generation != object.generation {
+            work.repairs = Repairs {
+                generation: object.generation,
+                ..Repairs::default()
+            };
+        }
+        work.repairs.sent = None;
+        let found = assessment.found.as_ref()?;
+        let is_stuck = matches!(found.health, Health::Stuck { .. });
+        let cause = match &todo.intent {
+            Intent::Delete if !todo.why.is_empty() => Cause::Replacement(todo.why.clone()),
+            Intent::Delete if is_stuck && !object.kind.is_husk(found) => Cause::Error,
+            Intent::Update(_) | Intent::Act(_) | Intent::Add(..) | Intent::Remove(..) => {
+                Cause::Change(todo.why.clone())
+            }
+            _ => return None,
+        };
+        let in_state = work.state.as_ref().map_or(now, |(_, since)| *since);
+        let done = work.repairs.tally(&cause, now);
+        let again = done.as_ref().is_some_and(|done| {
+            done.deleted.as_deref() == Some(found.id.as_str()) && done.count > 0
+        });
+        let (count, last) = done.map_or((0, None), |done| (done.count, Some(done.at)));
+        let until = match &cause {
+            // It has been asked for, and is still there.
+            _ if again => None,
+            Cause::Change(why) if count >= MOST => {
+                return Some(Plan::Blocked(Blocker::Flapping(why.clone())));
+            }
+            Cause::Replacement(why) if count >= MOST_REPLACEMENTS => {
+                return Some(Plan::Blocked(Blocker::Flapping(why.clone())));
+            }
+            Cause::Change(_) => {
+                let pause = count
+                    .checked_sub(1)
+                    .and_then(|index| BETWEEN_REPAIRS.get(index as usize));
+                last.zip(pause).map(|(last, pause)| after(last, *pause))
+            }
+            Cause::Replacement(_) => None,
+            Cause::Error => match BEFORE_RECREATION.get(count as usize) {
+                Some(pause) => Some(after(in_state, *pause)),
+                None => return Some(Plan::Blocked(exhausted(found.health.clone()))),
+            },
+        };
+        // What is seen must be younger than the pause, or it would be the old picture again.
+        if let Some(until) = until
+            && looked.is_none_or(|looked| looked < until)
+        {
+            self.want_lists(key, until.max(now));
+            return Some(Plan::Wait(if until > now {
+                let error = words(&cause, count, &found.health);
+                Waiting::Backoff { until, error }
+            } else {
+                Waiting::Settling
+            }));
+        }
+        let id = found.id.clone();
+        if let Some(work) = self.work.get_mut(key) {
+            work.repairs.sent = Some((cause, id));
+        }
+        None
+    }
+}
+
+fn words(cause: &Cause, count: u32, health: &Health) -> String {
+    match cause {
+        Cause::Change(why) | Cause::Replacement(why) => {
+            let fields: Vec<&str> = why.iter().map(|it| it.field).collect();
+            format!(
+                "{} differs again although it was repaired",
+                fields.join(", ")
+            )
+        }
+        Cause::Error => {
+            let (state, fault) = state_and_fault(health);
+            let fault = fault.map(|it| format!(" ({it})")).unwrap_or_default();
+            let next = count + 1;
+            format!(
+                "it is in {state}{fault} and will be made anew, try {next} of {}",
+                BEFORE_RECREATION.len()
+            )
+        }
+    }
+}
+
+fn exhausted(health: Health) -> Blocker {
+    let (state, fault) = state_and_fault(&health);
+    let tries = BEFORE_RECREATION.len();
+    let again = format!("it was made anew {tries} times");
+    let fault = fault.map_or_else(|| again.clone(), |fault| format!("{fault}; {again}"));
+    Blocker::Stuck {
+        state,
+        fault: Some(fault),
+    }
+}
+
+fn state_and_fault(health: &Health) -> (String, Option<String>) {
+    match health {
+        Health::Stuck { state, fault } => (state.clone(), fault.clone()),
+        _ => ("ERROR".to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::field::Class;
+    use serde_json::json;
+
+    fn change() -> Cause {
+        Cause::Change(vec![Difference {
+            field: "tags",
+            class: Class::Action,
+            have: json!(["b"]),
+            want: json!(["a"]),
+        }])
+    }
+
+    fn send(repairs: &mut Repairs, cause: Cause, id: &str, now: Timestamp) {
+        repairs.sent = Some((cause, id.to_owned()));
+        repairs.accepted(now);
+    }
+
+    fn count(repairs: &mut Repairs, cause: &Cause, now: Timestamp) -> u32 {
+        repairs.tally(cause, now).map_or(0, |done| done.count)
+    }
+
+    #[test]
+    fn only_what_was_accepted_counts_and_only_once() {
+        let (mut repairs, now) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        repairs.sent = Some((change(), "n".to_owned()));
+        assert_eq!(count(&mut repairs, &change(), now), 0);
+        repairs.accepted(now);
+        repairs.accepted(now);
+        assert_eq!(count(&mut repairs, &change(), now), 1);
+        send(&mut repairs, change(), "n", now);
+        assert_eq!(count(&mut repairs, &change(), now), 2);
+        assert_eq!(count(&mut repairs, &Cause::Error, now), 0);
+    }
+
+    #[test]
+    fn a_deletion_that_is_asked_for_twice_is_one_until_it_is_gone() {
+        let (mut repairs, now) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        send(&mut repairs, Cause::Error, "s", now);
+        send(&mut repairs, Cause::Error, "s", now);
+        assert_eq!(count(&mut repairs, &Cause::Error, now), 1);
+        let mut repairs = repairs.gone();
+        send(&mut repairs, Cause::Error, "s", now);
+        assert_eq!(
+            count(&mut repairs, &Cause::Error, now),
+            2,
+            "a name is used again"
+        );
+    }
+
+    #[test]
+    fn what_was_not_seen_for_an_hour_has_held() {
+        let (mut repairs, start) = (Repairs::default(), Timestamp::UNIX_EPOCH);
+        send(&mut repairs, change(), "n", start);
+        let mut now = start;
+        for _ in 0..10 {
+            now = after(now, HELD / 2);
+            assert_eq!(
+                count(&mut repairs, &change(), now),
+                1,
+                "it is seen all along"
+            );
+        }
+        assert_eq!(count(&mut repairs, &change(), after(now, HELD)), 0);
+    }
+}
