@@ -153,8 +153,10 @@ impl Catalog {
             let message = if kinds.is_empty() {
                 format!("the catalog of cloud `{cloud}` is empty, so it has no {service} service")
             } else {
+                let named = profile.service(service).name;
+                let named = named.map_or_else(String::new, |name| format!(" named `{name}`"));
                 format!(
-                    "cloud `{cloud}` has no {service} service; its catalog has: {}",
+                    "cloud `{cloud}` has no {service} service{named}; its catalog has: {}",
                     kinds.join(", ")
                 )
             };
