@@ -524,6 +524,28 @@ fn a_lost_reply_to_a_create_is_found_again() {
 }
 
 #[test]
+fn an_upload_that_breaks_is_begun_again_on_the_same_image() {
+    let mut sim = wordpress(1);
+    sim.world.add_fault(
+        Rule::new("image", Effect::Drop)
+            .on("PUT", "/v2/images/*/file")
+            .times(2),
+    );
+    assert!(
+        sim.run_until_rest(30 * MINUTES),
+        "{}",
+        sim.complaints().join("\n")
+    );
+    sim.assert_converged();
+    let uploads = sim
+        .trace
+        .iter()
+        .filter(|line| line.ends_with("/file"))
+        .count();
+    assert_eq!((sim.items("Image").len(), uploads), (1, 3));
+}
+
+#[test]
 fn a_create_that_was_not_carried_out_is_tried_again_after_the_window() {
     let mut sim = Sim::new(1);
     let answer = Effect::Answer {
