@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sim::Sim;
-use stackward::engine::Event;
 use stackward::kinds::KINDS;
 use stackward::kinds::call::Service;
 use stackward::kinds::erased::unclassified;
@@ -568,60 +567,6 @@ fn a_create_that_was_not_carried_out_is_tried_again_after_the_window() {
     sim.run_for(10 * MINUTES);
     sim.assert_converged();
     assert_eq!(sim.items("Volume").len(), 1);
-}
-
-#[test]
-fn a_failed_journal_stops_creates() {
-    let mut sim = Sim::new(1);
-    sim.declare(&[volumes(1)]);
-    // The shell answers for the disk: here it says that it is full.
-    let mut effects = Vec::new();
-    let scope = stackward::engine::scope::Scope::new(sim::SCOPE);
-    let fingerprint = stackward::engine::scope::Fingerprint {
-        project: "p".to_owned(),
-        user: "u".to_owned(),
-        region: None,
-        auth_url: "http://sandbox/identity".to_owned(),
-    };
-    effects.extend(sim.engine.handle(
-        Event::Connected {
-            scope: scope.clone(),
-            result: Ok(fingerprint),
-        },
-        sim.now,
-    ));
-    let listed = Event::Listed {
-        scope: scope.clone(),
-        kind: "Volume",
-        started_at: sim.now,
-        result: Ok(Vec::new()),
-    };
-    effects.extend(sim.engine.handle(listed, sim.now));
-    let tickets: Vec<u64> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            stackward::engine::Effect::Record { ticket, .. } => Some(*ticket),
-            _ => None,
-        })
-        .collect();
-    for ticket in tickets {
-        let full = Err("no space left on device".to_owned());
-        effects.extend(sim.engine.handle(
-            Event::Recorded {
-                ticket,
-                result: full,
-            },
-            sim.now,
-        ));
-    }
-    let called = effects
-        .iter()
-        .any(|it| matches!(it, stackward::engine::Effect::Call { .. }));
-    assert!(!called, "{effects:?}");
-    let snapshot = sim.engine.snapshot();
-    let status = &snapshot.objects[&key("Volume", "v0")].status;
-    let message = &status.condition("Progressing").unwrap().message;
-    assert!(message.contains("no space left on device"), "{message}");
 }
 
 #[test]

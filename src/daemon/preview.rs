@@ -75,6 +75,7 @@ fn begin(
             let connections = connections.clone();
             looks.spawn(async move {
                 let result = connections.connect(&scope, &source).await;
+                let result = result.map(|connected| connections.admit(&scope, connected));
                 Event::Connected {
                     scope,
                     result: result.map_err(|error| error.message),

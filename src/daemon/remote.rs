@@ -84,6 +84,13 @@ struct Refusal {
 /// Refused credentials are not shown to Keystone again for this long.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
+/// A connection that has logged in and is not in use yet.
+pub struct Connected {
+    /// Where it leads.
+    pub fingerprint: Fingerprint,
+    connection: Connection,
+}
+
 #[derive(Clone)]
 struct Connection {
     remote: Arc<dyn Remote>,
@@ -101,11 +108,11 @@ impl Connections {
         }
     }
 
-    /// Connects to a scope, and replaces the connection that it had when that worked.
+    /// Connects to a scope. The connection that it had stays in use until [`Connections::admit`].
     ///
     /// # Errors
     /// No such cloud, or Keystone did not accept the credentials.
-    pub async fn connect(&self, scope: &Scope, source: &Source) -> Result<Fingerprint, Refused> {
+    pub async fn connect(&self, scope: &Scope, source: &Source) -> Result<Connected, Refused> {
         if let Some(refusal) = lock(&self.refused).get(scope)
             && refusal.source == *source
             && Instant::now() < refusal.until
@@ -132,8 +139,17 @@ impl Connections {
             remote,
             source: source.clone(),
         };
-        lock(&self.open).insert(scope.clone(), connection);
-        Ok(fingerprint)
+        Ok(Connected {
+            fingerprint,
+            connection,
+        })
+    }
+
+    /// Takes a new connection into use, in place of the one before. The engine has to be told its
+    /// fingerprint in the same breath: it may lead to another place.
+    pub fn admit(&self, scope: &Scope, connected: Connected) -> Fingerprint {
+        lock(&self.open).insert(scope.clone(), connected.connection);
+        connected.fingerprint
     }
 
     /// The connection of a scope, for looking.

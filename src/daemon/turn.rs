@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::journal::Change;
-use crate::engine::scope::{Fingerprint, Scope};
+use crate::engine::scope::Scope;
 use crate::engine::{Effect, Engine, Event, Ticket};
 use crate::kinds::call::{Call, CallError};
 use crate::kinds::erased::Intent;
@@ -20,7 +20,7 @@ use crate::store::Store;
 
 use super::clock::{Clock, Heartbeat};
 use super::metrics::{Metrics, Step};
-use super::remote::{Connections, Refused};
+use super::remote::{Connected, Connections, Refused};
 use super::{Input, Parts, Picture};
 
 /// Pictures are not published more often than this.
@@ -58,7 +58,7 @@ pub(super) struct Turn {
 /// What became of an effect.
 enum Outcome {
     Event(Event),
-    Connected(Scope, Result<Fingerprint, Refused>),
+    Connected(Scope, Result<Connected, Refused>),
 }
 
 impl Turn {
@@ -164,7 +164,8 @@ impl Turn {
         }
     }
 
-    fn connected(&mut self, scope: Scope, result: Result<Fingerprint, Refused>) {
+    fn connected(&mut self, scope: Scope, result: Result<Connected, Refused>) {
+        let result = result.map(|connected| self.connections.admit(&scope, connected));
         self.metrics.connected(&scope, &result);
         match &result {
             Err(refused) if refused.lasting => {

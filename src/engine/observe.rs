@@ -46,8 +46,11 @@ impl Engine {
         kind: &'static str,
         wrote_at: Option<Timestamp>,
     ) -> Result<&Listing, Waiting> {
-        if let Some(Link::Down { error, .. }) = self.links.get(scope) {
-            return Err(Waiting::LookFailed(error.clone()));
+        match self.links.get(scope) {
+            Some(Link::Up(_) | Link::Foreign(_)) => {}
+            Some(Link::Down { error, .. }) => return Err(Waiting::LookFailed(error.clone())),
+            // What was seen through another connection may be of another place.
+            Some(Link::Connecting) | None => return Err(Waiting::FirstLook),
         }
         if let Some(failure) = self.inventory.failure(scope, kind) {
             return Err(Waiting::LookFailed(failure.to_owned()));

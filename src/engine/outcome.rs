@@ -19,7 +19,7 @@ use super::reason::{Blocker, Waiting};
 use super::scope::Scope;
 use super::steps::Flight;
 use super::work::{Missing, Work};
-use super::{Effect, Engine, Ticket};
+use super::{Effect, Engine, Link, Ticket};
 
 impl Engine {
     /// The journal was written, or not: creates that waited for it go, or do not.
@@ -38,6 +38,18 @@ impl Engine {
             .collect();
         for ticket in waiting {
             match &result {
+                Ok(()) if self.leads_elsewhere(ticket) => {
+                    // Not sent, so the intent never was: it is taken back.
+                    self.land(ticket);
+                    let Some(flight) = self.flights.remove(&ticket) else {
+                        continue;
+                    };
+                    if let Some(mut record) = self.journal.records.get(&flight.key).cloned() {
+                        record.intent = None;
+                        self.change(Change::Put(flight.key.clone(), record));
+                    }
+                    self.dirty.insert(flight.key);
+                }
                 Ok(()) => {
                     let Some(flight) = self.flights.get_mut(&ticket) else {
                         continue;
@@ -58,7 +70,7 @@ impl Engine {
                 Err(why) => {
                     // Not on disk, so not sent: the intent never was.
                     let error = Blocker::Journal(why.clone()).to_string();
-                    self.land(ticket, now);
+                    self.land(ticket);
                     let Some(flight) = self.flights.remove(&ticket) else {
                         continue;
                     };
@@ -69,6 +81,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Has the connection changed while the journal was being written?
+    fn leads_elsewhere(&self, ticket: Ticket) -> bool {
+        let scope = self.flights.get(&ticket).map(|flight| &flight.scope);
+        !matches!(
+            scope.and_then(|scope| self.links.get(scope)),
+            Some(Link::Up(_))
+        )
     }
 
     /// A request was answered, or not.
@@ -88,7 +109,7 @@ impl Engine {
             self.delete_if_ours(ticket, reply, now, effects);
             return;
         }
-        self.land(ticket, now);
+        self.land(ticket);
         let Some(flight) = self.flights.remove(&ticket) else {
             return;
         };
@@ -249,7 +270,7 @@ impl Engine {
                 });
             }
             Err(why) => {
-                self.land(ticket, now);
+                self.land(ticket);
                 self.flights.remove(&ticket);
                 self.fail(&key, format!("it is not deleted: {why}"), None, false, now);
                 self.dirty.insert(key);
@@ -341,7 +362,7 @@ impl Engine {
         self.want_lists(key, after(now, Duration::from_millis(1)));
     }
 
-    pub(super) fn land(&mut self, ticket: Ticket, _now: Timestamp) {
+    pub(super) fn land(&mut self, ticket: Ticket) {
         let Some(flight) = self.flights.get(&ticket) else {
             return;
         };

@@ -1,0 +1,121 @@
+//! Between the intent and the request: what the answer of the journal lets go, and what it stops.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod sim;
+
+use sim::Sim;
+use stackward::engine::Event;
+use stackward::manifest::Key;
+
+fn key(kind: &str, name: &str) -> Key {
+    Key::new(kind, "default", name)
+}
+
+/// One volume, as a file of manifests.
+fn volume() -> (String, String) {
+    let text = "apiVersion: stackward.dev/v1alpha1\nkind: Volume\nmetadata: {name: v0}\n\
+                spec: {resource: {size: 1}}\n";
+    ("volumes.yaml".to_owned(), text.to_owned())
+}
+
+#[test]
+fn a_failed_journal_stops_creates() {
+    let mut sim = Sim::new(1);
+    sim.declare(&[volume()]);
+    // The shell answers for the disk: here it says that it is full.
+    let mut effects = Vec::new();
+    let scope = stackward::engine::scope::Scope::new(sim::SCOPE);
+    let fingerprint = stackward::engine::scope::Fingerprint {
+        project: "p".to_owned(),
+        user: "u".to_owned(),
+        region: None,
+        auth_url: "http://sandbox/identity".to_owned(),
+    };
+    effects.extend(sim.engine.handle(
+        Event::Connected {
+            scope: scope.clone(),
+            result: Ok(fingerprint),
+        },
+        sim.now,
+    ));
+    let listed = Event::Listed {
+        scope: scope.clone(),
+        kind: "Volume",
+        started_at: sim.now,
+        result: Ok(Vec::new()),
+    };
+    effects.extend(sim.engine.handle(listed, sim.now));
+    let tickets: Vec<u64> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            stackward::engine::Effect::Record { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+        .collect();
+    for ticket in tickets {
+        let full = Err("no space left on device".to_owned());
+        effects.extend(sim.engine.handle(
+            Event::Recorded {
+                ticket,
+                result: full,
+            },
+            sim.now,
+        ));
+    }
+    let called = effects
+        .iter()
+        .any(|it| matches!(it, stackward::engine::Effect::Call { .. }));
+    assert!(!called, "{effects:?}");
+    let snapshot = sim.engine.snapshot();
+    let status = &snapshot.objects[&key("Volume", "v0")].status;
+    let message = &status.condition("Progressing").unwrap().message;
+    assert!(message.contains("no space left on device"), "{message}");
+}
+
+#[test]
+fn a_create_that_waits_for_the_journal_is_not_sent_elsewhere() {
+    use stackward::engine::{Effect, scope::Fingerprint, scope::Scope};
+    let mut sim = Sim::new(1);
+    sim.declare(&[volume()]);
+    let (scope, now) = (Scope::new(sim::SCOPE), sim.now);
+    let to = |project: &str| Event::Connected {
+        scope: scope.clone(),
+        result: Ok(Fingerprint {
+            project: project.to_owned(),
+            user: "u".to_owned(),
+            region: None,
+            auth_url: "http://sandbox/identity".to_owned(),
+        }),
+    };
+    let listed = Event::Listed {
+        scope: scope.clone(),
+        kind: "Volume",
+        started_at: now,
+        result: Ok(Vec::new()),
+    };
+    let mut effects = sim.engine.handle(to("p"), now);
+    effects.extend(sim.engine.handle(listed, now));
+    let tickets: Vec<u64> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Record { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tickets.len(), 2, "the scope, and the intent: {effects:?}");
+    effects.extend(sim.engine.handle(to("another"), now));
+    for ticket in tickets {
+        effects.extend(sim.engine.handle(
+            Event::Recorded {
+                ticket,
+                result: Ok(()),
+            },
+            now,
+        ));
+    }
+    assert!(
+        !effects.iter().any(|it| matches!(it, Effect::Call { .. })),
+        "{effects:?}"
+    );
+}
