@@ -9,7 +9,7 @@ use stackward::kinds::field::Class;
 use stackward::manifest::Shape;
 
 use crate::subject::{Life, Subject};
-use crate::table::Column;
+use crate::table::{COLUMNS, Column};
 
 /// How the subject is declared.
 #[derive(Debug, Clone)]
@@ -98,8 +98,10 @@ impl<'a> Script<'a> {
         };
         let mut world = World::new();
         for (field, life) in &subject.fields {
-            form.set(field, life, 0);
-            world.insert(field.clone(), life.seen(field, 0));
+            if life.never.is_none() {
+                form.set(field, life, 0);
+                world.insert(field.clone(), life.seen(field, 0));
+            }
         }
         Self {
             subject,
@@ -121,6 +123,16 @@ impl<'a> Script<'a> {
 
     fn field(&mut self, field: &str, class: Class, life: &Life) {
         use Column::{Back, Change, Refused, Replaced};
+        if let Some(why) = &life.never {
+            for column in COLUMNS {
+                self.skip(field, column, why);
+            }
+            return;
+        }
+        let class = match life.acts_as.as_deref() {
+            Some("Replace") => Class::Replace,
+            _ => class,
+        };
         let leave = self.leave(class);
         if life.values.len() < 2 {
             let why = life

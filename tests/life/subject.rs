@@ -74,8 +74,14 @@ pub(crate) struct ByHand {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Life {
-    /// The first is what the subject is made with, the others are what it is changed to, in turn.
+    /// The first is what the subject is made with, the others are what it is changed to, in turn;
+    /// null is: not set.
+    #[serde(default)]
     pub(crate) values: Vec<Value>,
+    /// Why no manifest can have it, in a few words.
+    pub(crate) never: Option<String>,
+    /// The class of what its value stands for, where it is not its own: the content of a file.
+    pub(crate) acts_as: Option<String>,
     /// The API's word for it, if it is not the field's own in snake case.
     #[serde(rename = "as")]
     pub(crate) word: Option<String>,

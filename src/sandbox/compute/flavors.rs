@@ -66,6 +66,21 @@ impl World {
                     json!({"flavor": self.flavor_body(flavor, who)}),
                 ))
             }
+            // Nothing but the description can be changed, and that since 2.55.
+            (&Method::PUT, [id]) if who.minor >= 55 => {
+                only_admin(who, "os_compute_api:os-flavor-manage:update")?;
+                self.flavor(id)?;
+                let body = request.body_json().unwrap_or_default();
+                let Some(description) = body["flavor"].get("description") else {
+                    let why = "'description' is a required property";
+                    return Err(invalid("flavor", &body["flavor"], why));
+                };
+                if let Some(flavor) = self.compute.flavors.iter_mut().find(|f| f.id == *id) {
+                    flavor.description = description.clone();
+                }
+                let flavor = self.flavor_body(self.flavor(id)?, who);
+                Ok(Response::json(200, json!({ "flavor": flavor })))
+            }
             (&Method::DELETE, [id]) => {
                 only_admin(who, "os_compute_api:os-flavor-manage:delete")?;
                 self.flavor(id)?;
