@@ -59,6 +59,7 @@ fn every_kind_lives_its_whole_life_on_a_real_cloud() {
     let left_out: Vec<Subject> = subjects
         .extract_if(.., |it| it.sandbox_only.is_some())
         .collect();
+    subjects.iter_mut().for_each(Subject::on_a_cloud);
     let mut table = lives(live::Live::new(&cloud, &run), &subjects);
     for subject in &left_out {
         table.leave_out(subject);

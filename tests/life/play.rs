@@ -188,6 +188,9 @@ impl<'a, S: Stage> Play<'a, S> {
             let mut step = actor.step(quiet.clone());
             step.by_hand = by_hand;
             step.world.remove(&field);
+            for along in actor.subject.fields[&field].along.iter().flatten() {
+                step.world.retain(|other, _| !along.contains_key(other));
+            }
             step.drifts = Some(field);
             Some(step)
         });
@@ -408,9 +411,14 @@ impl<'a, S: Stage> Play<'a, S> {
         let own: Vec<&String> = writes.iter().filter(|it| it.starts_with(&own)).collect();
         let object = &self.picture["objects"][key.to_string()];
         let standing = self.standing(&key);
+        // With a wrong manifest the last good one would stay in force, and show nothing.
+        wrong.extend(self.problems(&key));
         match &step.expect {
             Expect::Becomes { anew, writes } => {
-                if object["reason"] != "InSync" || condition(object, "Available").0 != "True" {
+                // What is left as others made it may well not serve: a server that was stopped.
+                let serves = step.drifts.is_some() && *writes == Writes::None
+                    || condition(object, "Available").0 == "True";
+                if object["reason"] != "InSync" || !serves {
                     wrong.push(format!("it is {standing}"));
                 }
                 // An id that is made of names is the same again.
@@ -579,17 +587,22 @@ impl<'a, S: Stage> Play<'a, S> {
     fn standing(&self, key: &Key) -> String {
         let object = &self.picture["objects"][key.to_string()];
         if object.is_null() {
-            let problems: Vec<String> = self.picture["problems"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(Value::to_string)
-                .filter(|problem| problem.contains(&*key.name))
-                .collect();
-            return format!("not declared {}", problems.join(" "));
+            return format!("not declared {}", self.problems(key).join(" "));
         }
         let (_, message) = condition(object, "Progressing");
         format!("{} ({message})", object["reason"].as_str().unwrap_or("?"))
+    }
+
+    /// What is wrong with its manifest, or with any.
+    fn problems(&self, key: &Key) -> Vec<String> {
+        let problems = self.picture["problems"].as_array().into_iter().flatten();
+        let of_it = problems.filter(|problem| {
+            problem["severity"] == "error"
+                && (problem["object"].is_null() || problem["object"] == key.to_string())
+        });
+        of_it
+            .map(|problem| problem["message"].to_string())
+            .collect()
     }
 
     /// The ids of all objects, by key.

@@ -49,7 +49,7 @@ impl Stage for Simulated {
     }
 
     fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_secs(5), Duration::from_secs(1800))
+        (Duration::from_secs(5), Duration::from_secs(600))
     }
 
     fn grace(&self) -> Duration {

@@ -104,9 +104,18 @@ pub(crate) struct Life {
     pub(crate) no_change: Option<String>,
     /// A replacement that cannot be tried, in a few words.
     pub(crate) no_replace: Option<String>,
+    /// What is otherwise on a real cloud, since it has not all that the simulated one has.
+    pub(crate) on_a_cloud: Option<Otherwise>,
     /// A change that `disrupt: Deny` does not hold up, since it interrupts nothing.
     #[serde(default)]
     pub(crate) harmless: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Otherwise {
+    pub(crate) never: Option<String>,
+    pub(crate) no_replace: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -138,6 +147,16 @@ impl Subject {
         subject.name = format!("{run}-{file}");
         subject.file = file;
         subject
+    }
+
+    /// Takes what a real cloud cannot do out of it.
+    pub(crate) fn on_a_cloud(&mut self) {
+        for life in self.fields.values_mut() {
+            if let Some(otherwise) = life.on_a_cloud.take() {
+                life.never = life.never.take().or(otherwise.never);
+                life.no_replace = life.no_replace.take().or(otherwise.no_replace);
+            }
+        }
     }
 
     pub(crate) fn kind(&self) -> &'static dyn AnyKind {
