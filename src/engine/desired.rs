@@ -19,6 +19,7 @@ use crate::manifest::{
 
 use super::graph;
 use super::scope::{Scope, Source};
+use super::stays;
 
 /// One object that the manifests declare and that was found right.
 #[derive(Debug, Clone)]
@@ -341,6 +342,9 @@ impl Draft {
             }
         }
 
+        if let Some(previous) = previous {
+            stays::refuse_changes(&mut desired, previous);
+        }
         hold(&mut desired, previous);
         for object in desired.objects.values() {
             for target in &object.refers_to {

@@ -22,6 +22,7 @@ mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;
+mod stays;
 pub mod status;
 mod steps;
 mod work;

@@ -20,6 +20,7 @@ pub mod marker;
 pub mod need;
 pub mod network;
 pub mod neutron;
+pub mod orc;
 pub mod port;
 pub mod project;
 pub mod role;
