@@ -42,6 +42,9 @@ pub struct Record {
     pub protect: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
+    /// The project that it was made in, if its manifest names one or it was seen in it.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 impl Record {
@@ -57,6 +60,7 @@ impl Record {
             detach: false,
             protect: false,
             refers_to: Vec::new(),
+            project: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::health::Health;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
-use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
+use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// One resource as it was seen.
 #[derive(Clone)]
@@ -189,6 +189,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::child`].
+    fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
@@ -456,6 +458,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn resource_name(&self, spec: &Value) -> Option<String> {
         spec["name"].as_str().map(str::to_owned)
+    }
+
+    fn child(&self, spec: &Value, name: &str) -> Option<Child> {
+        K::child(&Self::typed(spec).ok()?, name)
     }
 
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String> {

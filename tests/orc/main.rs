@@ -9,5 +9,8 @@
 )]
 
 mod acceptance;
+mod defects;
+mod fields;
+mod silence;
 #[path = "../sim/mod.rs"]
 mod sim;

@@ -48,6 +48,10 @@ pub struct Sim {
     pub crash: Option<(usize, bool)>,
     pub crashed: bool,
     pub desired: Desired,
+    /// The scopes that were connected to, in order.
+    pub connects: Vec<Scope>,
+    /// Scopes whose Keystone never answers.
+    pub silent: BTreeSet<Scope>,
     seed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
@@ -91,6 +95,8 @@ impl Sim {
             crash: None,
             crashed: false,
             desired: Desired::default(),
+            connects: Vec::new(),
+            silent: BTreeSet::new(),
             seed,
             sent: 0,
             pending: BTreeMap::new(),
@@ -223,6 +229,10 @@ impl Sim {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Connect { scope, .. } => {
+                self.connects.push(scope.clone());
+                if self.silent.contains(&scope) {
+                    return;
+                }
                 let fingerprint = Fingerprint {
                     project: self.project.clone(),
                     user: self.user.clone(),

@@ -74,18 +74,22 @@ pub fn problems(
     if manifest.group != Group::Orc {
         return Vec::new();
     }
-    let said = |path: &str, message: &str| {
+    let said = |fault: Code, path: &str, message: &str| {
         known.iter().any(|problem| {
             let of = problem.message.split(": ").next();
-            of == Some(path) && (problem.code != Code::MissingField || *problem.message == *message)
+            of == Some(path) && (fault != Code::MissingField || *problem.message == *message)
         })
     };
     faults(&manifest.key.kind, place, content)
         .into_iter()
         .filter_map(|fault| {
             let pointer = format!("{base}{}", fault.pointer);
-            let problem = manifest.problem(&pointer, fault.code, fault.message, None);
-            (!said(&words(&pointer), &problem.message)).then_some(problem)
+            let hint = (fault.code == Code::NativeField).then(|| {
+                let native = Group::Native.api_version();
+                format!("write `apiVersion: {native}` to use it")
+            });
+            let problem = manifest.problem(&pointer, fault.code, fault.message, hint);
+            (!said(fault.code, &words(&pointer), &problem.message)).then_some(problem)
         })
         .collect()
 }
@@ -93,10 +97,67 @@ pub fn problems(
 /// Everything that ORC would refuse in this content.
 #[must_use]
 pub fn faults(kind: &str, place: Place, content: &Value) -> Vec<Fault> {
-    rules(kind, place)
-        .iter()
-        .flat_map(|rule| rule.faults(content))
-        .collect()
+    let rules = rules(kind, place);
+    let mut faults: Vec<Fault> = rules.iter().flat_map(|it| it.faults(content)).collect();
+    if !rules.is_empty() {
+        strangers(rules, &mut Vec::new(), content, "", &mut faults);
+    }
+    faults
+}
+
+/// Fields that ORC does not have.
+fn strangers(
+    rules: &[Rule],
+    path: &mut Vec<String>,
+    value: &Value,
+    pointer: &str,
+    faults: &mut Vec<Fault>,
+) {
+    let is_known = |path: &[String]| {
+        let leads_to = |rule: &Rule| {
+            rule.path.len() >= path.len() && rule.path.iter().zip(path).all(|(a, b)| a == b)
+        };
+        rules.iter().any(leads_to)
+    };
+    let below: Vec<(String, String, &Value)> = match value {
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| ("[]".to_owned(), index.to_string(), item))
+            .collect(),
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, item)| !item.is_null())
+            .map(|(name, item)| (name.clone(), name.clone(), item))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (step, name, item) in below {
+        path.push(step);
+        let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+        if is_known(path) {
+            strangers(rules, path, item, &pointer, faults);
+        } else if value.is_object() && !has_free_keys(rules, path) {
+            faults.push(Fault {
+                pointer,
+                code: Code::NativeField,
+                message: format!("not a field of {}", Group::Orc.api_version()),
+            });
+        }
+        path.pop();
+    }
+}
+
+/// Is the mapping that this path is in one with keys of the user's own?
+fn has_free_keys(rules: &[Rule], path: &[String]) -> bool {
+    let Some((_, parent)) = path.split_last() else {
+        return false;
+    };
+    rules.iter().any(|rule| {
+        rule.path.len() == path.len()
+            && rule.path.last() == Some(&"[]")
+            && rule.path.iter().zip(parent).all(|(a, b)| a == b)
+    })
 }
 
 #[cfg(test)]

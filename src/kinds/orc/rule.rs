@@ -179,26 +179,7 @@ impl Rule {
     }
 
     pub(super) fn put_default(&self, content: &mut Value, default: &Value) {
-        let Some((name, parents)) = self.path.split_last() else {
-            return;
-        };
-        let mut parent = content;
-        for step in parents {
-            match parent.get_mut(*step) {
-                Some(next) => parent = next,
-                None => return,
-            }
-        }
-        if let Some(parent) = parent.as_object_mut() {
-            parent
-                .entry(*name)
-                .and_modify(|it| {
-                    if it.is_null() {
-                        it.clone_from(default);
-                    }
-                })
-                .or_insert_with(|| default.clone());
-        }
+        put(content, &self.path, default);
     }
 
     fn size(&self, value: &Value) -> Option<String> {
@@ -302,6 +283,24 @@ fn values<'v>(value: &'v Value, path: &[&str], pointer: String) -> Vec<(String, 
         .into_iter()
         .flat_map(|(name, item)| values(item, rest, format!("{pointer}/{name}")))
         .collect()
+}
+
+fn put(value: &mut Value, path: &[&str], default: &Value) {
+    match (path, value) {
+        ([], value) if value.is_null() => value.clone_from(default),
+        (["[]", rest @ ..], Value::Array(items)) => {
+            items.iter_mut().for_each(|item| put(item, rest, default));
+        }
+        ([last], Value::Object(map)) => {
+            put(map.entry(*last).or_insert(Value::Null), &[], default);
+        }
+        ([step, rest @ ..], Value::Object(map)) => {
+            if let Some(next) = map.get_mut(*step) {
+                put(next, rest, default);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
