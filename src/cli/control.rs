@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use reqwest::Method;
 use serde::Deserialize;
 
+use crate::cloud::environment::Environment;
 use crate::config::default_state;
 use crate::daemon::control::SOCKET;
 use crate::manifest::Key;
@@ -110,7 +111,8 @@ impl Resume {
 
 impl Socket {
     async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Vec<u8>> {
-        let variable = |name: &str| std::env::var(name).ok();
+        let environment = Environment::of_process();
+        let variable = |name: &str| environment.var(name).map(str::to_owned);
         let directory = self.state_dir.clone().or_else(|| default_state(&variable));
         let directory = directory.context("give --state-dir, or set HOME")?;
         let socket = directory.join(SOCKET);

@@ -2,6 +2,11 @@
 //! can open. What is said goes to the engine as an event; everything else is only shown, by
 //! [`super::serve`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a socket's file is made and removed by hand"
+)]
+
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
