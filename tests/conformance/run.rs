@@ -92,7 +92,7 @@ struct Teller<'a> {
     cloud: &'a mut Cloud,
     stories: &'a [Story],
     names: Names,
-    undo: Vec<(&'static str, String, Request)>,
+    undo: Vec<Made>,
     report: Report,
 }
 
@@ -225,6 +225,7 @@ impl Teller<'_> {
             Some(Undo::Ask(ask)) => (ask, None, None),
             Some(Undo::With { ask, body, asker }) => (ask, body.clone(), asker.clone()),
         };
+        let until_gone = matches!(step.undo, Some(Undo::Ask(_)));
         let step = Step {
             ask: ask.clone(),
             asker: asker.or_else(|| step.asker.clone()),
@@ -234,24 +235,27 @@ impl Teller<'_> {
             ..step.clone()
         };
         let request = self.request(story, &step)?;
-        self.undo.push((story.name, step.step, request));
+        self.undo.push(Made {
+            story: story.name,
+            sentence: step.step,
+            request,
+            until_gone,
+        });
         Ok(())
     }
 
     /// Takes back what a story made, the last first; all that is left for the empty name.
     async fn take_back(&mut self, story: &str) {
-        let (now, later) = std::mem::take(&mut self.undo)
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.undo)
             .into_iter()
-            .partition(|(name, _, _)| story.is_empty() || *name == story);
+            .partition(|made| story.is_empty() || made.story == story);
         self.undo = later;
-        let now: Vec<_> = now;
-        for (name, sentence, request) in now.into_iter().rev() {
+        for made in now.into_iter().rev() {
             let mut left = LEAVING;
             let problem = loop {
-                let problem = match self.cloud.send(&request).await {
-                    // Only what is gone is gone: a deletion that was accepted goes on for a while.
+                let problem = match self.cloud.send(&made.request).await {
                     Ok(answer) if matches!(answer.status, 404 | 410) => break None,
-                    Ok(answer) if request.body.is_some() && answer.status < 500 => break None,
+                    Ok(answer) if !made.until_gone && answer.status < 300 => break None,
                     Ok(answer) => format!("{} {}", answer.status, answer.body),
                     Err(problem) => problem,
                 };
@@ -262,12 +266,24 @@ impl Teller<'_> {
                 left = left.saturating_sub(PAUSE);
             };
             if let Some(problem) = problem {
-                let request = shown(&request);
-                let left = format!("{name}: {sentence}\n  left behind: {request}: {problem}");
+                let Made {
+                    story, sentence, ..
+                } = made;
+                let request = shown(&made.request);
+                let left = format!("{story}: {sentence}\n  left behind: {request}: {problem}");
                 self.report.left.push(left);
             }
         }
     }
+}
+
+/// Something to be taken back.
+struct Made {
+    story: &'static str,
+    sentence: String,
+    request: Request,
+    /// A deletion that was accepted goes on for a while: asked for until there is nothing to delete.
+    until_gone: bool,
 }
 
 struct Expected {

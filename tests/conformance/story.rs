@@ -3,18 +3,19 @@
 //! Not for carrying them out: `run` does that, and `pattern` judges the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Every story, in the order in which they are told. The first one makes the users who ask in the others.
-const STORIES: [(&str, &str); 6] = [
-    ("users", include_str!("users.yaml")),
-    ("identity", include_str!("identity.yaml")),
-    ("image", include_str!("image.yaml")),
-    ("network", include_str!("network.yaml")),
-    ("block-storage", include_str!("block-storage.yaml")),
-    ("compute", include_str!("compute.yaml")),
+const STORIES: [&str; 6] = [
+    "users",
+    "identity",
+    "image",
+    "network",
+    "block-storage",
+    "compute",
 ];
 
 /// What one service is asked.
@@ -74,13 +75,13 @@ pub(crate) struct Step {
     pub(crate) undo: Option<Undo>,
 }
 
-/// How a step is taken back.
+/// How a step is taken back: a request that is repeated until its object is gone, or one that is made once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Undo {
-    /// A request without a body.
+    /// Until nothing is found.
     Ask(String),
-    /// A request with one.
+    /// Until it is accepted.
     With {
         /// As in [`Step::ask`].
         ask: String,
@@ -103,7 +104,7 @@ impl Step {
 pub(crate) fn parts(ask: &str) -> (&str, Option<&str>, &str) {
     let (method, target) = ask.split_once(' ').unwrap_or((ask, ""));
     match target.split_once(':') {
-        Some((service, path)) if STORIES.iter().any(|(name, _)| *name == service) => {
+        Some((service, path)) if STORIES.contains(&service) => {
             (method, Some(service), path)
         }
         _ => (method, None, target),
@@ -112,10 +113,16 @@ pub(crate) fn parts(ask: &str) -> (&str, Option<&str>, &str) {
 
 /// Reads all stories.
 pub(crate) fn read() -> Vec<Story> {
-    STORIES.iter().map(|(name, text)| one(name, text)).collect()
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let one = |name| {
+        let path = folder.join(format!("{name}.yaml"));
+        let text = std::fs::read_to_string(&path);
+        parse(name, &text.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    STORIES.map(one).into()
 }
 
-fn one(name: &'static str, text: &str) -> Story {
+fn parse(name: &'static str, text: &str) -> Story {
     let mut story: Story =
         serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{name}.yaml: {error}"));
     story.name = name;
