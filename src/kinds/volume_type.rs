@@ -111,7 +111,7 @@ impl Kind for VolumeType {
     const SERVICE: Service = Service::BlockStorage;
     const COLLECTION: Collection = Collection {
         list: "types",
-        // Without it an administrator is not shown the private ones.
+        // Without it an administrator is shown the public ones only.
         query: &[("is_public", "None")],
         path: "types",
         route: "types/{id}",

@@ -27,7 +27,7 @@ use super::world::{Account, Event, World};
 pub(super) struct Volumes {
     pub(super) volumes: BTreeMap<String, Volume>,
     snapshots: BTreeMap<String, snapshots::Snapshot>,
-    types: Vec<types::VolumeType>,
+    types: Vec<VolumeType>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +65,15 @@ pub(super) struct Attachment {
     attached: Option<Timestamp>,
 }
 
+#[derive(Debug, Clone)]
+struct VolumeType {
+    id: String,
+    name: String,
+    description: Value,
+    is_public: bool,
+    extra_specs: Object,
+}
+
 /// What happens to a volume by itself.
 #[derive(Debug, Clone)]
 pub(super) enum VolumeEvent {
@@ -89,7 +98,7 @@ impl World {
             ("__DEFAULT__", json!("Default Volume Type"), Object::new()),
         ] {
             let id = self.new_uuid();
-            self.volumes.types.push(types::VolumeType {
+            self.volumes.types.push(VolumeType {
                 id,
                 name: name.to_owned(),
                 description,
