@@ -23,8 +23,8 @@ mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;
-mod stays;
 pub mod status;
+mod stays;
 mod steps;
 mod work;
 

@@ -16,7 +16,7 @@ use stackward::kinds::call::{Call, CallError, Method, Reply, Service};
 use crate::stage::Stage;
 
 /// The daemon's own waits, shortened; what it does in them is the same.
-const BRISK: [&str; 12] = [
+const BRISK: [&str; 18] = [
     "--poll-interval",
     "1s",
     "--rescan-interval",
@@ -29,6 +29,13 @@ const BRISK: [&str; 12] = [
     "3s",
     "--uncertain-window",
     "20s",
+    // All of it goes at once, in the end: not what the guards are for.
+    "--prune-max-share",
+    "100%",
+    "--prune-per-cycle",
+    "1000",
+    "--prune-per-hour",
+    "10000",
 ];
 
 /// The name of the test's own cloud in its own clouds.yaml.
@@ -215,7 +222,7 @@ impl Stage for Live {
     }
 
     fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_millis(500), Duration::from_secs(120))
+        (Duration::from_millis(500), Duration::from_secs(600))
     }
 
     fn grace(&self) -> Duration {

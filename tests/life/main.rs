@@ -76,7 +76,12 @@ fn lives<S: Stage>(stage: S, subjects: &[Subject]) -> Table {
 fn chosen(mut subjects: Vec<Subject>) -> Vec<Subject> {
     if let Ok(only) = std::env::var("LIFE_ONLY") {
         let only: Vec<&str> = only.split(',').collect();
-        subjects.retain(|it| only.contains(&it.file.as_str()));
+        let file = |it: &Subject| {
+            it.file
+                .trim_end_matches(|c: char| c == '-' || c.is_numeric())
+                .to_owned()
+        };
+        subjects.retain(|it| only.contains(&file(it).as_str()));
     }
     subjects
 }

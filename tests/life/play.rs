@@ -20,6 +20,8 @@ pub(crate) struct Play<'a, S> {
     pub(crate) table: Table,
     picture: Value,
     declared: Vec<(String, String)>,
+    /// What was read since somebody wrote last, by kind and id.
+    seen: BTreeMap<(String, String), Option<Value>>,
 }
 
 /// A subject on its way.
@@ -55,6 +57,7 @@ impl<'a, S: Stage> Play<'a, S> {
             table,
             picture: Value::Null,
             declared: Vec::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -276,6 +279,7 @@ impl<'a, S: Stage> Play<'a, S> {
             }
             self.stage.pass(every);
         }
+        self.seen.clear();
         let mut others = Vec::new();
         for (key, id) in &ids {
             if stackward::kinds::find(&key.kind).is_some() && self.read(&key.kind, id).is_some() {
@@ -395,6 +399,7 @@ impl<'a, S: Stage> Play<'a, S> {
     fn comes_to_differ(&mut self, index: usize, home: &Value) -> bool {
         let (every, _) = self.stage.patience();
         for _ in 0..30 {
+            self.seen.clear();
             if self.covers(index, home).is_some() {
                 return true;
             }
@@ -534,6 +539,7 @@ impl<'a, S: Stage> Play<'a, S> {
 
     /// Until all that is declared was looked at again and nothing is left to do.
     fn settle(&mut self) {
+        self.seen.clear();
         let since = self.stage.now();
         let (every, patience) = self.stage.patience();
         let end = since.checked_add(patience).unwrap();
@@ -656,13 +662,19 @@ impl<'a, S: Stage> Play<'a, S> {
         if id.is_empty() {
             return None;
         }
+        let place = (kind.to_owned(), id.to_owned());
+        if let Some(known) = self.seen.get(&place) {
+            return known.clone();
+        }
         let kind = stackward::kinds::find(kind).unwrap();
         let call = kind.read(id);
-        match self.stage.send(&call) {
+        let item = match self.stage.send(&call) {
             Ok(reply) => Some(kind.item(id, &reply)),
             Err(error) if error.is_not_found() => None,
             Err(error) => panic!("{} {id} cannot be read: {error}", kind.name()),
-        }
+        };
+        self.seen.insert(place, item.clone());
+        item
     }
 
     /// A request of a person with a client.
@@ -693,6 +705,7 @@ impl<'a, S: Stage> Play<'a, S> {
                 body => Body::Json(body.clone()),
             })
             .at(microversion.map(|want| Microversion { want, floor: want }));
+        self.seen.clear();
         self.stage
             .send(&call)
             .map_err(|error| format!("by hand, {line} {body}: {error}"))
@@ -713,9 +726,11 @@ impl Actor<'_> {
         }
     }
 
-    /// A field that a person changes with one request, without which it is found all the same.
+    /// A field that a person changes with one request, without which it is found all the same: its
+    /// description at best, since others may be a part of its natural key.
     fn easily_changed(&self) -> Option<(String, Vec<(String, Value)>)> {
-        let rows = self.subject.kind().rows();
+        let mut rows = self.subject.kind().rows();
+        rows.sort_by_key(|row| row.name != "description");
         rows.iter()
             .filter(|row| row.name != "name")
             .find_map(|row| {

@@ -1,7 +1,7 @@
 //! What is done with one subject, step by step, and what must come of it: derived from its kind's
 //! rows and the subject's table, without looking at any cloud.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use stackward::kinds::MarkerPlace;
@@ -112,10 +112,38 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Every field, one after the other.
+    /// The fields of a subject in groups of at most so many steps, where one alone has no more.
+    pub(crate) fn parts(subject: &Subject, most: usize) -> Vec<BTreeSet<String>> {
+        let mut parts: Vec<(usize, BTreeSet<String>)> = Vec::new();
+        for row in subject.kind().rows() {
+            let Some(life) = subject.fields.get(row.name) else {
+                continue;
+            };
+            let mut alone = Script::new(subject);
+            alone.field(row.name, row.class, life);
+            let steps = alone.steps.len();
+            let fits = |(taken, _): &&mut (usize, BTreeSet<String>)| *taken + steps <= most;
+            match parts.iter_mut().find(fits) {
+                Some((taken, part)) => {
+                    *taken += steps;
+                    part.insert(row.name.to_owned());
+                }
+                None => parts.push((steps, [row.name.to_owned()].into())),
+            }
+        }
+        parts.into_iter().map(|(_, part)| part).collect()
+    }
+
+    /// Every field that it tries, one after the other.
     pub(crate) fn fields(&mut self) {
         for row in self.subject.kind().rows() {
-            if let Some(life) = self.subject.fields.get(row.name) {
+            if let Some(life) = self.subject.fields.get(row.name)
+                && self
+                    .subject
+                    .tries
+                    .as_ref()
+                    .is_none_or(|it| it.contains(row.name))
+            {
                 self.field(row.name, row.class, life);
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stackward::engine::guard::{Limits, Percent};
 use stackward::kinds::call::{Call, CallError, Reply};
 
 use crate::sim::{self, Sim};
@@ -20,6 +21,12 @@ impl Simulated {
     pub(crate) fn new() -> Self {
         let mut sim = Sim::of_admin(1);
         sim.settings.prune_allow_empty = true;
+        // All of it goes at once, in the end: not what the guards are for.
+        sim.settings.prune_limits = Limits {
+            share: Percent::ALL,
+            per_cycle: usize::MAX,
+            per_hour: usize::MAX,
+        };
         sim.restart();
         Self {
             sim,

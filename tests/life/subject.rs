@@ -1,12 +1,14 @@
 //! The subjects of the test, as `kinds/*.yaml` describe them. No decisions: see `script.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use stackward::kinds::erased::AnyKind;
 use stackward::manifest::{Key, Shape};
+
+use crate::script::Script;
 
 /// One resource that is led through its life.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,7 +50,13 @@ pub(crate) struct Subject {
     #[serde(default)]
     pub(crate) natural_id: bool,
     pub(crate) fields: BTreeMap<String, Life>,
+    /// The fields that this one tries, if not all.
+    #[serde(skip)]
+    pub(crate) tries: Option<BTreeSet<String>>,
 }
+
+/// More steps than this are tried on several subjects side by side.
+const LONGEST: usize = 30;
 
 /// Another object that is declared beside it.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,11 +142,31 @@ impl Subject {
             .map(|entry| entry.unwrap().path())
             .collect();
         files.sort();
-        files.iter().map(|path| Self::read(path, run)).collect()
+        files
+            .iter()
+            .flat_map(|path| Self::parts(path, run))
+            .collect()
     }
 
-    fn read(path: &Path, run: &str) -> Self {
-        let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    /// A subject with a long script is there several times, each of which tries some of the fields:
+    /// all together take as long as the longest.
+    fn parts(path: &Path, run: &str) -> Vec<Self> {
+        let whole = Self::read(path, run, "");
+        let parts = Script::parts(&whole, LONGEST);
+        if parts.len() < 2 {
+            return vec![whole];
+        }
+        let numbered = parts.into_iter().zip(1..);
+        let part = |(fields, number): (BTreeSet<String>, usize)| {
+            let mut part = Self::read(path, run, &format!("-{number}"));
+            part.tries = Some(fields);
+            part
+        };
+        numbered.map(part).collect()
+    }
+
+    fn read(path: &Path, run: &str, part: &str) -> Self {
+        let file = path.file_stem().unwrap().to_str().unwrap().to_owned() + part;
         let text = std::fs::read_to_string(path).unwrap();
         // Names like RUN-x are unique in the cloud.
         let text = text.replace("RUN", &format!("{run}-{file}"));
