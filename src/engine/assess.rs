@@ -76,6 +76,7 @@ impl Engine {
         let is_ours = found.marker.is_some() || object.kind.marker() == MarkerPlace::NaturalKey;
         if object.accepted.spec.is_some() && is_ours {
             let id = Some(found.id.clone());
+            let incarnation = self.incarnation_of(object.key(), found);
             let before = self.journal.records.get(object.key());
             let made_here = found.marker.is_some()
                 || self.is_part_of_ours(&object.scope, found)
@@ -86,6 +87,7 @@ impl Engine {
                 record.id = id;
                 record.intent = None;
                 record.made_here = made_here;
+                record.incarnation = incarnation.unwrap_or(record.incarnation);
             });
         }
     }
@@ -137,7 +139,7 @@ impl Engine {
         };
         if !listing.malformed.is_empty()
             || listing
-                .marked(self.settings.owner.uid(key))
+                .marked(self.settings.owner.uid(&self.identity(key)))
                 .next()
                 .is_some()
         {

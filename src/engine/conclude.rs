@@ -118,19 +118,19 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let object = self.desired.objects.get(key).map(|object| &object.scope);
+        let object = self.declared(key).map(|object| &object.scope);
         let record = self.journal.records.get(key).map(|record| &record.scope);
-        let Some(scope) = object.or(record) else {
+        let Some(scope) = object.or(record).cloned() else {
             return;
         };
         for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
-            self.lists.want(scope, name, at);
+            self.lists.want(&scope, name, at);
         }
     }
 
     /// Asks for looks at what may be attached to this object.
     fn want_attached(&mut self, key: &Key, at: Timestamp) {
-        let Some(object) = self.desired.objects.get(key) else {
+        let Some(object) = self.declared(key).cloned() else {
             return;
         };
         for name in object.kind.attached() {

@@ -24,6 +24,7 @@ pub mod scope;
 pub mod snapshot;
 pub mod status;
 mod steps;
+mod succession;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -546,7 +547,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.desired.objects.get(key);
+            let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
             let view = ObjectView {
@@ -604,7 +605,7 @@ impl Engine {
             && self.read_once
             && self.lists.all_complete()
             && self.work.iter().all(|(key, work)| {
-                self.desired.objects.contains_key(key)
+                self.declared(key).is_some()
                     && matches!(
                         work.plan,
                         Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
@@ -619,7 +620,7 @@ impl Engine {
             Some(Intention {
                 plan: work.plan.clone()?,
                 exists: work.exists,
-                deleting: !self.desired.objects.contains_key(key),
+                deleting: self.declared(key).is_none(),
             })
         };
         self.work

@@ -265,19 +265,10 @@ impl Engine {
         record: Option<&'a Record>,
         listing: &'a Listing,
     ) -> Trace<'a> {
-        let owner = self.settings.owner;
-        let mut ours: Vec<&Found> = listing
-            .marked(owner.uid(key))
-            .filter(|found| {
-                found
-                    .marker
-                    .is_some_and(|marker| marker.owner == owner.short())
-            })
-            .filter(|found| self.is_in_project(scope, found))
-            .collect();
-        if ours.len() > 1 {
-            ours.retain(|found| found.health != Health::Leaving);
-        }
+        let ours = match self.incarnation_in_force(key, scope, listing) {
+            Ok(identity) => self.marked(&identity, scope, listing),
+            Err(blocker) => return Trace::Blocked(blocker),
+        };
         match ours[..] {
             [found] => return Trace::Here(found),
             [] => {}
@@ -303,6 +294,29 @@ impl Engine {
             .intent
             .as_ref()
             .map_or(Trace::Nowhere, |intent| Trace::Pending(intent.at))
+    }
+
+    /// What carries the marker of this incarnation; of several, what is not leaving.
+    pub(super) fn marked<'a>(
+        &self,
+        identity: &Key,
+        scope: &Scope,
+        listing: &'a Listing,
+    ) -> Vec<&'a Found> {
+        let owner = self.settings.owner;
+        let mut ours: Vec<&Found> = listing
+            .marked(owner.uid(identity))
+            .filter(|found| {
+                found
+                    .marker
+                    .is_some_and(|marker| marker.owner == owner.short())
+            })
+            .filter(|found| self.is_in_project(scope, found))
+            .collect();
+        if ours.len() > 1 {
+            ours.retain(|found| found.health != Health::Leaving);
+        }
+        ours
     }
 
     /// Looks for what the API itself tells apart by its name.

@@ -241,7 +241,7 @@ impl Engine {
                 }
                 let birth = Birth {
                     name: "",
-                    marker: self.settings.owner.marker(&key, 0),
+                    marker: self.settings.owner.marker(&self.identity(&key), 0),
                     object: "",
                     id: Uuid::nil(),
                     material: &Material::default(),
@@ -290,9 +290,9 @@ impl Engine {
             MarkerPlace::NaturalKey => self.journal.records.get(key).is_some_and(|record| {
                 record.made_here && record.id.as_deref() == Some(found.id.as_str())
             }),
-            _ => found
-                .marker
-                .is_some_and(|it| it.uid == owner.uid(key) && it.owner == owner.short()),
+            _ => found.marker.is_some_and(|it| {
+                it.uid == owner.uid(&self.identity(key)) && it.owner == owner.short()
+            }),
         };
         if !ours {
             return Err(format!("{} does not carry our marker", found.id));

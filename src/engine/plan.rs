@@ -186,7 +186,7 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
         return Plan::InSync;
     };
     let differences = differences(want, spec, &seen.have);
-    if let Some(plan) = replacement(want, &differences) {
+    if let Some(plan) = replacement(want, seen, &differences) {
         return plan;
     }
     let updates: Vec<&Difference> = differences
@@ -210,7 +210,7 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     let immutable: Vec<Denied> = differences
         .into_iter()
         .filter(|it| it.class != Class::Members)
-        .map(|it| denied(want, it))
+        .map(|it| denied(want, seen, it))
         .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));

@@ -80,6 +80,10 @@ pub enum Waiting {
     },
     /// The objects that refer to it are deleted first.
     Dependents(Vec<Key>),
+    /// What uses it has not followed to its successor yet.
+    Followers(Vec<Key>),
+    /// Its successor could not be made yet: why.
+    Successor(String),
     /// The grace before a deletion ends then.
     Grace(Timestamp),
     /// The directory of manifests could not be trusted; the reason.
@@ -104,6 +108,8 @@ impl Waiting {
             Self::Backoff { .. } => "Backoff",
             Self::Quota { .. } => "Quota",
             Self::Dependents(_) => "Dependents",
+            Self::Followers(_) => "Followers",
+            Self::Successor(_) => "Successor",
             Self::Grace(_) => "Grace",
             Self::Manifests(_) => "Manifests",
         }
@@ -130,7 +136,7 @@ impl Waiting {
     pub const fn is_error(&self) -> bool {
         matches!(
             self,
-            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. }
+            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. } | Self::Successor(_)
         )
     }
 }
@@ -167,10 +173,17 @@ impl fmt::Display for Waiting {
             Self::Backoff { error, .. } | Self::Quota { error, .. } => f.write_str(error),
             Self::Dependents(keys) => {
                 f.write_str("Waiting for what refers to it to be deleted: ")?;
-                for (index, key) in keys.iter().enumerate() {
-                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, key.short())?;
-                }
-                Ok(())
+                list(f, keys)
+            }
+            Self::Followers(keys) => {
+                f.write_str("Waiting for what uses it to follow to the one that replaced it: ")?;
+                list(f, keys)
+            }
+            Self::Successor(why) => {
+                write!(
+                    f,
+                    "The one that is to take its place is not there yet: {why}"
+                )
             }
             Self::Grace(until) => {
                 write!(f, "Its manifest is gone; it will be deleted after {until}")
@@ -180,13 +193,20 @@ impl fmt::Display for Waiting {
     }
 }
 
+fn list(f: &mut fmt::Formatter<'_>, keys: &[Key]) -> fmt::Result {
+    for (index, key) in keys.iter().enumerate() {
+        write!(f, "{}{}", if index == 0 { "" } else { ", " }, key.short())?;
+    }
+    Ok(())
+}
+
 /// A difference that may not be mended, and what would allow it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Denied {
     /// The difference.
     pub difference: Difference,
     /// The setting that would allow it, and what that would cost.
-    pub leave: &'static str,
+    pub leave: String,
 }
 
 /// Something that only a person can end.
@@ -224,6 +244,8 @@ pub enum Blocker {
     Journal(String),
     /// It is protected against deletion.
     Protected,
+    /// The one that was to take its place cannot: why. It serves on.
+    Successor(String),
 }
 
 impl Blocker {
@@ -242,6 +264,7 @@ impl Blocker {
             Self::ScopeChanged(_) => "ScopeChanged",
             Self::Journal(_) => "Journal",
             Self::Protected => "Protected",
+            Self::Successor(_) => "Successor",
         }
     }
 
@@ -302,6 +325,10 @@ impl fmt::Display for Blocker {
                 "the credentials lead to another place than before ({how}); nothing is written there"
             ),
             Self::Journal(why) => write!(f, "the journal cannot be written: {why}"),
+            Self::Successor(why) => write!(
+                f,
+                "the one that was to take its place cannot, and this one serves on: {why}"
+            ),
             Self::Protected => f.write_str(
                 "it is protected by stackward.dev/protect; declare it again without protection to delete it",
             ),

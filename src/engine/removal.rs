@@ -62,6 +62,7 @@ impl Engine {
                 self.visible = true;
                 // What it referred to may go now.
                 self.dirty.extend(record.refers_to);
+                self.dirty.extend(key.as_incarnation().map(|(key, _)| key));
                 return;
             }
             Fate::Wait(waiting) => Plan::Wait(waiting),
@@ -129,12 +130,20 @@ impl Engine {
             self.settings.prune_grace
         };
         let until = after(since, grace);
-        if until > now {
+        // What another one has replaced is not missed by anybody: its manifest is still there.
+        if until > now && !self.is_replaced(key) {
             return Fate::Wait(Waiting::Grace(until));
         }
         let dependents = self.referrers(key);
         if !dependents.is_empty() {
             return Fate::Wait(Waiting::Dependents(dependents));
+        }
+        match self.followers(key, record) {
+            Ok(followers) if !followers.is_empty() => {
+                return Fate::Wait(Waiting::Followers(followers));
+            }
+            Ok(_) => {}
+            Err(waiting) => return Fate::Wait(waiting),
         }
         let work = self.work.get(key);
         let wrote_at = work.and_then(|work| work.wrote_at);
@@ -193,7 +202,8 @@ impl Engine {
 
     /// Why the manifests cannot be trusted to have lost this object on purpose.
     fn directory_doubt(&self, key: &Key) -> Option<String> {
-        if self.desired.held.contains(key) {
+        let base = key.as_incarnation().map(|(key, _)| key);
+        if self.desired.held.contains(base.as_ref().unwrap_or(key)) {
             return Some("its manifest has a problem".to_owned());
         }
         if let Some(why) = &self.desired.hiding {

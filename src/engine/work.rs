@@ -29,6 +29,8 @@ pub(super) struct Work {
     pub(super) missing: Option<Missing>,
     /// Complete looks that did not show what an uncertain create may have made.
     pub(super) negatives: Negatives,
+    /// Whether a successor is being made beside it; `None` until that could be seen.
+    pub(super) replacing: Option<bool>,
     /// Its state in the cloud, and since when it was seen in it.
     pub(super) state: Option<(String, Timestamp)>,
     /// What was repaired, and how often.

@@ -85,6 +85,8 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+    /// Make a new one beside it that takes its place, then delete it. No request of its own.
+    Replace,
 }
 
 impl std::fmt::Display for Intent {
@@ -99,6 +101,7 @@ impl std::fmt::Display for Intent {
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
+            Self::Replace => f.write_str("make the one that takes its place"),
         }
     }
 }
@@ -117,6 +120,7 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
+            Self::Replace => "replace",
         }
     }
 }
@@ -196,6 +200,11 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -467,6 +476,16 @@ impl<K: Kind> AnyKind for Of<K> {
         K::interrupts(field, want)
     }
 
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
+    }
+
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
         match (Self::typed(spec), Self::object(found)) {
             (Ok(spec), Ok(object)) => K::is_meant(&spec, object),
@@ -545,6 +564,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }

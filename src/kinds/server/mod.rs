@@ -408,6 +408,10 @@ impl Kind for Server {
         spec.power_state.is_some() && spec.power_state == power::state(server)
     }
 
+    fn beside(spec: &Spec, _: &Object) -> Result<(), Refusal> {
+        spec.beside()
+    }
+
     fn remedy(spec: &Spec, server: &Object) -> Option<Change<Action>> {
         power::remedy(spec, server)
     }

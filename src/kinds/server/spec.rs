@@ -9,9 +9,9 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::kinds::Complaint;
 use crate::kinds::marker::KEY_PREFIX;
 use crate::kinds::need::{Need, What};
+use crate::kinds::{Complaint, Refusal};
 use crate::manifest::Ref;
 
 use super::power::PowerState;
@@ -334,6 +334,19 @@ impl Spec {
             user_data.check(&mut complaints);
         }
         complaints
+    }
+
+    /// Ports, volumes and fixed addresses are one server's at a time.
+    pub(super) fn beside(&self) -> Result<(), Refusal> {
+        let ports = self.ports.iter().flatten().next().is_some();
+        Refusal::when(ports, "the old one has the ports that it is to have")?;
+        let volumes = self.volumes.iter().flatten().next().is_some() || self.boot_volume.is_some();
+        Refusal::when(volumes, "the old one has the volumes that it is to have")?;
+        let fixed = match &self.networks {
+            Some(Networks::List(networks)) => networks.iter().any(|it| it.fixed_ip.is_some()),
+            _ => false,
+        };
+        Refusal::when(fixed, "the old one has the addresses that it is to have")
     }
 
     fn check_networks(&self, complaints: &mut Vec<Complaint>) {
