@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use crate::kinds;
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
+use crate::kinds::field::Difference;
+use crate::kinds::health::Health;
 use crate::manifest::{Key, OnDelete};
 
 use super::Engine;
@@ -12,7 +14,7 @@ use super::desired::Object;
 use super::journal::{Change, Record};
 use super::observe::state_of;
 use super::pace::after;
-use super::plan::{Observed, Plan, Wanted, plan};
+use super::plan::{Observed, Plan, Wanted, all_differences, plan};
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::work::Negatives;
@@ -23,6 +25,10 @@ pub(super) struct Assessment {
     pub(super) resolved: Resolved,
     pub(super) found: Option<Found>,
     pub(super) resource: serde_json::Value,
+    /// All that differs, and would be repaired if it may be.
+    pub(super) differences: Vec<Difference>,
+    /// Fields that differ and are left as they are.
+    pub(super) left: Vec<&'static str>,
     /// It does not serve, and is not to: the manifest wants it so.
     pub(super) is_meant: bool,
 }
@@ -39,6 +45,12 @@ impl Engine {
             policy: object.policy(),
         };
         let plan = plan(&wanted, &observed, now);
+        let (differences, left) = match &observed {
+            Observed::Found(seen) if seen.found.health.is_settled() => {
+                all_differences(&wanted, seen)
+            }
+            _ => Default::default(),
+        };
         let (found, resource) = match &observed {
             Observed::Found(seen) | Observed::Adoptable(seen) => (
                 Some(seen.found.clone()),
@@ -55,6 +67,8 @@ impl Engine {
             resolved,
             found,
             resource,
+            differences,
+            left,
             is_meant,
         }
     }
@@ -70,6 +84,10 @@ impl Engine {
             {
                 work.state = Some((state.to_owned(), now));
             }
+            work.moving_since = match found.health {
+                Health::Moving(_) | Health::Leaving => work.moving_since.or(Some(now)),
+                _ => None,
+            };
             work.missing = None;
             work.negatives = Negatives::default();
         }

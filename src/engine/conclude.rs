@@ -44,6 +44,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves,
+            left: &assessment.left,
             state,
             id: if keeps { work.status.id.clone() } else { id },
             resource: if keeps {
@@ -53,6 +54,7 @@ impl Engine {
             },
         };
         let status = work.status.next(facts, now);
+        work.differences.clone_from(&assessment.differences);
         work.exists = assessment.found.is_some();
         let age = work.state.as_ref().map(|(_, since)| between(*since, now));
         let changed = work.status != status;
@@ -91,7 +93,9 @@ impl Engine {
 
     pub(super) fn look_again(&mut self, key: &Key, plan: &Plan, age: Duration, now: Timestamp) {
         let age = match plan {
-            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving) => Some(age),
+            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving | Waiting::Stalled { .. }) => {
+                Some(age)
+            }
             Plan::Wait(Waiting::Uncertain(until)) => {
                 let began = until
                     .checked_sub(self.settings.uncertain_window)

@@ -37,6 +37,7 @@ use serde_json::Value;
 use crate::kinds;
 use crate::kinds::call::{Call, CallError, List, Reply};
 use crate::kinds::erased::Intent;
+use crate::kinds::field::Difference;
 use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
@@ -208,6 +209,8 @@ pub struct Intention {
     pub exists: bool,
     /// Whether its manifest is gone.
     pub deleting: bool,
+    /// All that differs, with what it takes to change each; `plan` is only the next step.
+    pub differences: Vec<Difference>,
 }
 
 /// The brain.
@@ -621,6 +624,7 @@ impl Engine {
                 plan: work.plan.clone()?,
                 exists: work.exists,
                 deleting: self.declared(key).is_none(),
+                differences: work.differences.clone(),
             })
         };
         self.work

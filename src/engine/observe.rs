@@ -15,7 +15,7 @@ use crate::manifest::{Adopt, Content, Key};
 use super::desired::Object;
 use super::inventory::Listing;
 use super::journal::Record;
-use super::pace::after;
+use super::pace::{after, between};
 use super::plan::{Observed, Seen};
 use super::reason::{Blocker, Waiting};
 use super::resolve::Resolved;
@@ -153,11 +153,17 @@ impl Engine {
         let since = work
             .map(|work| work.age(state_of(found), now))
             .unwrap_or_default();
+        let moving = work
+            .and_then(|work| work.moving_since)
+            .filter(|_| !found.health.is_settled())
+            .map(|since| between(since, now))
+            .unwrap_or_default();
         Ok(Seen {
             found,
             attached,
             have,
             since,
+            moving,
         })
     }
 

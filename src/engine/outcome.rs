@@ -160,7 +160,7 @@ impl Engine {
                 }
                 let words = if *intent == Intent::Delete && self.desired.objects.contains_key(key) {
                     format!(
-                        "it is to be made anew, but what is there cannot be deleted yet: {error}"
+                        "it is to be made anew, but what is there cannot be deleted yet: {error} (where something uses it, lifecycle.replace: CreateFirst lets that follow to the new one first)"
                     )
                 } else {
                     error.to_string()

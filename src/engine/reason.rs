@@ -4,6 +4,7 @@
 //! labels and documentation.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -19,6 +20,8 @@ pub enum Stage {
     Ready,
     /// That it is gone.
     Deleted,
+    /// That it is made anew.
+    Replaced,
 }
 
 impl Stage {
@@ -27,6 +30,7 @@ impl Stage {
             Self::Created => "created",
             Self::Ready => "ready",
             Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -58,6 +62,13 @@ pub enum Waiting {
     External(String),
     /// The resource is moving by itself; its state.
     Moving(String),
+    /// It has been moving for longer than its manifest gives it; it may still move on.
+    Stalled {
+        /// Its state.
+        state: String,
+        /// `lifecycle.deadline`.
+        deadline: Duration,
+    },
     /// It is being deleted.
     Leaving,
     /// A create's outcome is not known; until then it is looked for.
@@ -102,6 +113,7 @@ impl Waiting {
             Self::Value { .. } => "Value",
             Self::External(_) => "External",
             Self::Moving(_) => "Moving",
+            Self::Stalled { .. } => "Stalled",
             Self::Leaving => "Leaving",
             Self::Uncertain(_) => "Uncertain",
             Self::Missing(_) => "Missing",
@@ -136,7 +148,11 @@ impl Waiting {
     pub const fn is_error(&self) -> bool {
         matches!(
             self,
-            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. } | Self::Successor(_)
+            Self::LookFailed(_)
+                | Self::Backoff { .. }
+                | Self::Quota { .. }
+                | Self::Successor(_)
+                | Self::Stalled { .. }
         )
     }
 }
@@ -163,6 +179,11 @@ impl fmt::Display for Waiting {
                     "Waiting for OpenStack resource to be ready: it is {state}"
                 )
             }
+            Self::Stalled { state, deadline } => write!(
+                f,
+                "OpenStack resource has been {state} for longer than lifecycle.deadline ({} s); still waiting for it",
+                deadline.as_secs()
+            ),
             Self::Leaving => f.write_str("Waiting for OpenStack resource to be deleted"),
             Self::Uncertain(_) => {
                 f.write_str("The outcome of its creation is not known; looking for it")
@@ -244,6 +265,8 @@ pub enum Blocker {
     Journal(String),
     /// It is protected against deletion.
     Protected,
+    /// It is to be deleted and made anew, and so would have to be what is a part of it.
+    Held(Vec<Key>),
     /// The one that was to take its place cannot: why. It serves on.
     Successor(String),
 }
@@ -264,6 +287,7 @@ impl Blocker {
             Self::ScopeChanged(_) => "ScopeChanged",
             Self::Journal(_) => "Journal",
             Self::Protected => "Protected",
+            Self::Held(_) => "Held",
             Self::Successor(_) => "Successor",
         }
     }
@@ -325,6 +349,11 @@ impl fmt::Display for Blocker {
                 "the credentials lead to another place than before ({how}); nothing is written there"
             ),
             Self::Journal(why) => write!(f, "the journal cannot be written: {why}"),
+            Self::Held(parts) => {
+                f.write_str("it can only be made anew together with what is a part of it: ")?;
+                list(f, parts)?;
+                f.write_str("; lifecycle.replace: Allow on that too deletes it and makes it anew")
+            }
             Self::Successor(why) => write!(
                 f,
                 "the one that was to take its place cannot, and this one serves on: {why}"

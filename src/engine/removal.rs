@@ -91,6 +91,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves: Truth::False,
+            left: &[],
             state: None,
             id: record.id,
             resource: serde_json::Value::Null,

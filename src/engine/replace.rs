@@ -5,12 +5,12 @@
 //! next look finds nothing and creates; what refers to it follows to the new id. Where the new one
 //! is to be made first, `succession` does it. How often this may happen is the business of `flap`.
 
-use crate::kinds::erased::Intent;
+use crate::kinds::erased::{AnyKind, Intent};
 use crate::kinds::field::{Class, Difference};
-use crate::manifest::{OnError, Permission, Replace};
+use crate::manifest::{OnError, Permission, Policy, Replace};
 
-use super::plan::{Plan, Seen, Todo, Wanted, unmet_at_birth};
-use super::reason::{Blocker, Denied};
+use super::plan::{Plan, Seen, Todo, Unmet, Wanted, unmet_at_birth};
+use super::reason::{Blocker, Denied, Stage, Waiting};
 
 /// Begins a replacement for what only a new resource can have, if the manifest allows that.
 pub(super) fn replacement(
@@ -35,6 +35,50 @@ pub(super) fn replacement(
             .is_none()
             .then(|| make_room(want, Intent::Replace, why)),
     }
+}
+
+/// What it is a part of is to be deleted and made anew: it goes first, and comes back after it.
+pub(super) fn giving_way(want: &Wanted<'_>, seen: &Seen<'_>) -> Option<Plan> {
+    let rows = want.kind.rows();
+    let is_part = |field: &str| {
+        let row = rows.iter().find(|row| row.name == field);
+        row.filter(|row| row.class == Class::Replace)
+    };
+    let why: Vec<Difference> = want
+        .unmet
+        .iter()
+        .filter(|unmet| is_making_way(unmet))
+        .filter_map(|unmet| is_part(&unmet.field))
+        .map(|row| Difference {
+            field: row.name,
+            class: row.class,
+            have: seen.have[row.name].clone(),
+            want: "its new id".into(),
+        })
+        .collect();
+    (!why.is_empty() && may_go(want.kind, want.policy)).then_some(Plan::Do(Todo {
+        intent: Intent::Delete,
+        why,
+    }))
+}
+
+fn is_making_way(unmet: &Unmet) -> bool {
+    matches!(
+        unmet.why,
+        Ok(Waiting::For {
+            stage: Stage::Replaced,
+            ..
+        })
+    )
+}
+
+/// May it be deleted and made anew for the sake of what it is a part of?
+pub(super) fn may_go(kind: &dyn AnyKind, policy: &Policy) -> bool {
+    let lifecycle = &policy.lifecycle;
+    lifecycle.replace == Replace::Allow
+        && !policy.protect
+        && !policy.suspend
+        && (!kind.holds_data() || lifecycle.lose_data == Permission::Allow)
 }
 
 /// Why there cannot be two of them for a while, if so.

@@ -18,7 +18,8 @@ use crate::kinds::MarkerPlace;
 use crate::kinds::erased::{Found, Intent};
 use crate::kinds::field::Class;
 use crate::kinds::health::Health;
-use crate::manifest::{INCARNATIONS, Key, OnDelete, Permission, Replace};
+use crate::kinds::need::DeclaredWhat;
+use crate::manifest::{INCARNATIONS, Key, OnDelete, Permission, Ref, Replace};
 
 use super::Engine;
 use super::desired::Object;
@@ -26,6 +27,7 @@ use super::inventory::Listing;
 use super::journal::{Change, Record};
 use super::plan::{Plan, Todo};
 use super::reason::{Blocker, Stage, Waiting};
+use super::replace::may_go;
 use super::scope::Scope;
 use super::work::Work;
 
@@ -159,6 +161,9 @@ impl Engine {
     /// What is done about a replacement, instead of a request of its own.
     pub(super) fn succession(&mut self, object: &Object, todo: &Todo) -> Option<Plan> {
         let key = object.key();
+        if todo.intent == Intent::Delete && !todo.why.is_empty() {
+            return self.parts_first(object);
+        }
         if todo.intent == Intent::Create && self.promote(object) {
             return Some(Plan::Wait(Waiting::Settling));
         }
@@ -183,9 +188,45 @@ impl Engine {
         })
     }
 
+    /// What refers to it by a field that only a new one can have another value in has to go before
+    /// it and to come back after it: ports of a network, the interfaces of a router.
+    fn parts_first(&self, object: &Object) -> Option<Plan> {
+        let key = object.key();
+        let dependents = self.desired.dependents.get(key)?;
+        let (mut parts, mut held) = (Vec::new(), Vec::new());
+        for other in dependents {
+            let Some(part) = self.desired.objects.get(other) else {
+                continue;
+            };
+            let lives = self
+                .journal
+                .records
+                .get(other)
+                .is_some_and(|it| it.id.is_some() || it.intent.is_some());
+            if !lives || !is_part(part, key) {
+                continue;
+            }
+            parts.push(other.clone());
+            if !may_go(part.kind, part.policy()) {
+                held.push(other.clone());
+            }
+        }
+        match (parts.is_empty(), held.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Plan::Wait(Waiting::Dependents(parts))),
+            (false, false) => Some(Plan::Blocked(Blocker::Held(held))),
+        }
+    }
+
+    /// Is it about to be deleted and made anew, with leave of all that would have to go with it?
+    pub(super) fn makes_way(&self, key: &Key) -> bool {
+        self.work.get(key).is_some_and(|work| work.making_way)
+    }
+
     /// The end of a pass over an object: its other incarnations are seen to.
     pub(super) fn attend(&mut self, object: &Object, decided: &Plan, now: Timestamp) {
         let key = object.key().clone();
+        self.make_way(&key, decided);
         if object.kind.marker() == MarkerPlace::NaturalKey || object.accepted.spec.is_none() {
             return;
         }
@@ -220,6 +261,24 @@ impl Engine {
             let other = key.incarnation(number);
             if self.journal.records.contains_key(&other) || (wants_one && number == next(current)) {
                 self.dirty.insert(other);
+            }
+        }
+    }
+
+    fn make_way(&mut self, key: &Key, decided: &Plan) {
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
+        let is_held = matches!(work.plan, Some(Plan::Blocked(_)));
+        let making_way = match decided {
+            Plan::Do(todo) if todo.intent == Intent::Delete => !todo.why.is_empty() && !is_held,
+            Plan::Wait(_) => work.making_way,
+            _ => false,
+        };
+        if work.making_way != making_way {
+            work.making_way = making_way;
+            if let Some(dependents) = self.desired.dependents.get(key) {
+                self.dirty.extend(dependents.iter().cloned());
             }
         }
     }
@@ -384,6 +443,22 @@ impl Engine {
         }
         Ok(followers)
     }
+}
+
+/// Does it refer to the object by a field that cannot be changed?
+fn is_part(object: &Object, whole: &Key) -> bool {
+    let rows = object.kind.rows();
+    object.accepted.needs.iter().any(|need| {
+        let refers = matches!(
+            &need.what,
+            DeclaredWhat::Object { kind, reference: Ref::Name(name) }
+                if object.key().sibling(*kind, name.as_str()) == *whole
+        );
+        refers
+            && rows
+                .iter()
+                .any(|row| row.name == need.field() && row.class == Class::Replace)
+    })
 }
 
 fn mentions(value: &Value, id: &str) -> bool {

@@ -200,6 +200,10 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
     /// See [`Kind::beside`].
     ///
     /// # Errors
@@ -474,6 +478,19 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn interrupts(&self, field: &str, want: &Value) -> bool {
         K::interrupts(field, want)
+    }
+
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
     }
 
     fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {

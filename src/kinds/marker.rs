@@ -19,6 +19,9 @@ pub const MARKER_KEY: &str = "stackward.marker";
 pub const OBJECT_KEY: &str = "stackward.object";
 /// Key of the digest of the rendered user data in a server's metadata.
 pub const USER_DATA_KEY: &str = "stackward.user-data-sha256";
+/// Key of the name of the Image object that a server was made of, in its metadata: when that image
+/// is made anew its id changes, and the server is of it all the same.
+pub const IMAGE_KEY: &str = "stackward.image";
 /// All metadata keys that are ours begin like this; they never show as drift.
 pub const KEY_PREFIX: &str = "stackward.";
 

@@ -386,6 +386,24 @@ pub trait Kind: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Do these two specs say the same of a field although the values differ?
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        let _ = (field, want, have);
+        false
+    }
+
+    /// Why an action, or the addition of an element, would be refused or never end as things are:
+    /// in words that say what to do about it.
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        object: &Self::Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        let _ = (field, element, object, attached);
+        None
+    }
+
     /// Can a new one with this spec be made while this one is still there? By default yes.
     ///
     /// # Errors

@@ -32,6 +32,10 @@ pub struct Spec {
     /// loses what is on the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
+    /// The name of the Image object behind `imageRef`, once the spec is filled. Not for manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub image_name: Option<String>,
     /// The volume that it boots from; this or `imageRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_volume: Option<BootVolume>,
@@ -315,6 +319,9 @@ impl Spec {
                 "one of imageRef and bootVolume must be given",
             )),
             _ => {}
+        }
+        if self.image_name.is_some() {
+            complaints.push(Complaint::new("/imageName", "unknown field"));
         }
         self.check_networks(&mut complaints);
         self.check_volumes(&mut complaints);
