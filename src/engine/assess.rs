@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use crate::kinds;
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
-use crate::kinds::field::Difference;
 use crate::kinds::health::Health;
 use crate::manifest::{Key, OnDelete};
 
@@ -14,7 +13,7 @@ use super::desired::Object;
 use super::journal::{Change, Record};
 use super::observe::state_of;
 use super::pace::after;
-use super::plan::{Observed, Plan, Wanted, all_differences, plan};
+use super::plan::{Drift, Observed, Plan, Wanted, plan};
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::work::Negatives;
@@ -25,10 +24,8 @@ pub(super) struct Assessment {
     pub(super) resolved: Resolved,
     pub(super) found: Option<Found>,
     pub(super) resource: serde_json::Value,
-    /// All that differs, and would be repaired if it may be.
-    pub(super) differences: Vec<Difference>,
-    /// Fields that differ and are left as they are.
-    pub(super) left: Vec<&'static str>,
+    /// All that differs.
+    pub(super) drift: Drift,
     /// It does not serve, and is not to: the manifest wants it so.
     pub(super) is_meant: bool,
 }
@@ -45,11 +42,9 @@ impl Engine {
             policy: object.policy(),
         };
         let plan = plan(&wanted, &observed, now);
-        let (differences, left) = match &observed {
-            Observed::Found(seen) if seen.found.health.is_settled() => {
-                all_differences(&wanted, seen)
-            }
-            _ => Default::default(),
+        let drift = match &observed {
+            Observed::Found(seen) if seen.found.health.is_settled() => Drift::of(&wanted, seen),
+            _ => Drift::default(),
         };
         let (found, resource) = match &observed {
             Observed::Found(seen) | Observed::Adoptable(seen) => (
@@ -67,8 +62,7 @@ impl Engine {
             resolved,
             found,
             resource,
-            differences,
-            left,
+            drift,
             is_meant,
         }
     }

@@ -44,7 +44,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves,
-            left: &assessment.left,
+            left: &assessment.drift.left,
             state,
             id: if keeps { work.status.id.clone() } else { id },
             resource: if keeps {
@@ -54,7 +54,7 @@ impl Engine {
             },
         };
         let status = work.status.next(facts, now);
-        work.differences.clone_from(&assessment.differences);
+        work.drift.clone_from(&assessment.drift);
         work.exists = assessment.found.is_some();
         let age = work.state.as_ref().map(|(_, since)| between(*since, now));
         let changed = work.status != status;

@@ -37,7 +37,6 @@ use serde_json::Value;
 use crate::kinds;
 use crate::kinds::call::{Call, CallError, List, Reply};
 use crate::kinds::erased::Intent;
-use crate::kinds::field::Difference;
 use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
@@ -46,7 +45,7 @@ use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
-use plan::Plan;
+use plan::{Drift, Plan};
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
@@ -210,7 +209,7 @@ pub struct Intention {
     /// Whether its manifest is gone.
     pub deleting: bool,
     /// All that differs, with what it takes to change each; `plan` is only the next step.
-    pub differences: Vec<Difference>,
+    pub drift: Drift,
 }
 
 /// The brain.
@@ -624,7 +623,7 @@ impl Engine {
                 plan: work.plan.clone()?,
                 exists: work.exists,
                 deleting: self.declared(key).is_none(),
-                differences: work.differences.clone(),
+                drift: work.drift.clone(),
             })
         };
         self.work

@@ -262,10 +262,7 @@ fn allows(want: &Wanted<'_>, class: Class) -> bool {
 
 /// The request that mends one difference, if policy allows one.
 fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
-    let harmless = difference.class == Class::Disrupt
-        && !want.kind.interrupts(difference.field, &difference.want);
-    let allowed = harmless || allows(want, difference.class);
-    if !allowed {
+    if difference.class == Class::Replace || !is_allowed(want, seen, difference) {
         return None;
     }
     if difference.class != Class::Members {
@@ -329,19 +326,42 @@ fn user_data(kind: &dyn AnyKind, spec: &Value, have: &Value) -> Option<Differenc
     })
 }
 
-/// All that differs: what is repaired or would be with leave, and the fields that are left as they
-/// are.
-pub(super) fn all_differences(
-    want: &Wanted<'_>,
-    seen: &Seen<'_>,
-) -> (Vec<Difference>, Vec<&'static str>) {
-    let Some(spec) = want.spec else {
-        return Default::default();
-    };
-    let (left, rest): (Vec<_>, Vec<_>) = differences(want, spec, &seen.have)
-        .into_iter()
-        .partition(|it| is_left(want, it));
-    (rest, left.iter().map(|it| it.field).collect())
+/// All that differs, whatever is done about it now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drift {
+    /// What is changed, one request after the other.
+    pub repaired: Vec<Difference>,
+    /// What is not changed without leave.
+    pub denied: Vec<Denied>,
+    /// Fields that are left as they are.
+    pub left: Vec<&'static str>,
+}
+
+impl Drift {
+    pub(super) fn of(want: &Wanted<'_>, seen: &Seen<'_>) -> Self {
+        let mut drift = Self::default();
+        let Some(spec) = want.spec else {
+            return drift;
+        };
+        for difference in differences(want, spec, &seen.have) {
+            if is_left(want, &difference) {
+                drift.left.push(difference.field);
+            } else if is_allowed(want, seen, &difference) {
+                drift.repaired.push(difference);
+            } else {
+                drift.denied.push(denied(want, seen, difference));
+            }
+        }
+        drift
+    }
+}
+
+fn is_allowed(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> bool {
+    match difference.class {
+        Class::Replace => replacement(want, seen, std::slice::from_ref(difference)).is_some(),
+        Class::Disrupt if !want.kind.interrupts(difference.field, &difference.want) => true,
+        class => allows(want, class),
+    }
 }
 
 fn is_left(want: &Wanted<'_>, difference: &Difference) -> bool {

@@ -6,11 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Ticket;
-use crate::kinds::field::Difference;
-
 use super::flap::Repairs;
 use super::pace::between;
-use super::plan::Plan;
+use super::plan::{Drift, Plan};
 use super::reason::Waiting;
 use super::status::Status;
 
@@ -48,7 +46,7 @@ pub(super) struct Work {
     /// What was decided last.
     pub(super) plan: Option<Plan>,
     /// All that differed then.
-    pub(super) differences: Vec<Difference>,
+    pub(super) drift: Drift,
     /// Whether it was seen in the cloud when that was decided.
     pub(super) exists: bool,
     /// What people are told.

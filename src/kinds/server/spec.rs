@@ -29,7 +29,8 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The image that its disk is made from; this or `bootVolume`. Another one is a rebuild, which
-    /// loses what is on the disk.
+    /// loses what is on the disk; the same
+    /// Image object made anew under another id is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
     /// The name of the Image object behind `imageRef`, once the spec is filled. Not for manifests.
@@ -77,7 +78,8 @@ pub struct Spec {
     /// Where it is placed, when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_hints: Option<SchedulerHints>,
-    /// What it is told when it boots for the first time.
+    /// What it is told when it boots for the first time. Another text later is reported, or has the
+    /// server made anew: `lifecycle.userData`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<UserData>,
 }

@@ -78,9 +78,23 @@ impl World {
             (&Method::DELETE, ["images", id]) => self.delete_image(account, id),
             (&Method::PUT, ["images", id, "file"]) => self.upload_image(request, account, id),
             (&Method::GET, ["images", id, "file"]) => {
-                self.image_shown(account, id)?;
+                if self.image_shown(account, id)?.status == "deactivated" {
+                    return Err(Refusal::new(
+                        403,
+                        "The requested image has been deactivated. Image data download is forbidden.",
+                    ));
+                }
                 Ok(Response::empty(204))
             }
+            (
+                &Method::POST,
+                [
+                    "images",
+                    id,
+                    "actions",
+                    action @ ("deactivate" | "reactivate"),
+                ],
+            ) => self.switch_image(account, id, *action == "deactivate"),
             (&Method::PUT, ["images", id, "stage"]) => self.stage_image(request, account, id),
             (&Method::POST, ["images", id, "import"]) => self.import_image(request, account, id),
             (&Method::PUT | &Method::DELETE, ["images", id, "tags", tag]) => {
@@ -120,6 +134,22 @@ impl World {
             (&Method::GET, ["schemas", name]) => schema(name),
             _ => Err(not_found()),
         }
+    }
+
+    /// Asked twice is no error; what has no content is refused.
+    fn switch_image(&mut self, account: &Account, id: &str, off: bool) -> Answer {
+        let now = self.now;
+        let image = self.image_owned(account, id, "deactivate")?;
+        if !matches!(image.status, "active" | "deactivated") {
+            let verb = if off { "deactivate" } else { "reactivate" };
+            return Err(Refusal::new(
+                403,
+                format!("Not allowed to {verb} image in status '{}'", image.status),
+            ));
+        }
+        image.status = if off { "deactivated" } else { "active" };
+        image.updated = now;
+        Ok(Response::empty(204))
     }
 
     fn delete_image(&mut self, account: &Account, id: &str) -> Answer {
