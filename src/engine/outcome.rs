@@ -231,6 +231,12 @@ impl Engine {
             return;
         };
         let (key, scope) = (flight.key.clone(), flight.scope.clone());
+        if self.is_reprieved(&key, flight.is_removal) {
+            self.land(ticket);
+            self.flights.remove(&ticket);
+            self.dirty.insert(key);
+            return;
+        }
         let call = kinds::find(&key.kind)
             .ok_or_else(|| "its kind is not known".to_owned())
             .and_then(|kind| {
@@ -276,6 +282,16 @@ impl Engine {
                 self.dirty.insert(key);
             }
         }
+    }
+
+    /// Was its deletion taken back while it was looked at: declared again, frozen, paused?
+    fn is_reprieved(&mut self, key: &Key, is_removal: bool) -> bool {
+        let declared = self.declared(key).is_some();
+        let is_pruned = is_removal && !self.is_replaced(key);
+        let record = self.journal.records.get(key).cloned();
+        self.pause().is_some()
+            || declared == is_removal
+            || is_pruned && record.is_none_or(|record| self.held(&record).is_some())
     }
 
     fn is_deletable(

@@ -97,6 +97,8 @@ pub enum Waiting {
     Successor(String),
     /// The grace before a deletion ends then.
     Grace(Timestamp),
+    /// As many deletions as may be made without asking have been made; there is room again then.
+    Budget(Timestamp),
     /// The directory of manifests could not be trusted; the reason.
     Manifests(String),
 }
@@ -123,6 +125,7 @@ impl Waiting {
             Self::Followers(_) => "Followers",
             Self::Successor(_) => "Successor",
             Self::Grace(_) => "Grace",
+            Self::Budget(_) => "Budget",
             Self::Manifests(_) => "Manifests",
         }
     }
@@ -131,7 +134,9 @@ impl Waiting {
     #[must_use]
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Uncertain(at) | Self::Missing(at) | Self::Grace(at) => Some(*at),
+            Self::Uncertain(at) | Self::Missing(at) | Self::Grace(at) | Self::Budget(at) => {
+                Some(*at)
+            }
             Self::Backoff { until, .. } | Self::Quota { until, .. } => Some(*until),
             _ => None,
         }
@@ -209,6 +214,10 @@ impl fmt::Display for Waiting {
             Self::Grace(until) => {
                 write!(f, "Its manifest is gone; it will be deleted after {until}")
             }
+            Self::Budget(until) => write!(
+                f,
+                "As many were deleted as may be without asking; goes on at {until}, or at once after `stackward approve`"
+            ),
             Self::Manifests(why) => write!(f, "Nothing is deleted while {why}"),
         }
     }
@@ -269,6 +278,17 @@ pub enum Blocker {
     Held(Vec<Key>),
     /// The one that was to take its place cannot: why. It serves on.
     Successor(String),
+    /// Its manifest is gone, and nothing is ever deleted for that.
+    PruneOff,
+    /// More would be deleted than is done without asking.
+    Frozen {
+        /// What `stackward approve` takes.
+        hash: String,
+        /// How many would be deleted.
+        going: usize,
+        /// Of how many managed objects.
+        managed: usize,
+    },
 }
 
 impl Blocker {
@@ -289,6 +309,8 @@ impl Blocker {
             Self::Protected => "Protected",
             Self::Held(_) => "Held",
             Self::Successor(_) => "Successor",
+            Self::PruneOff => "PruneOff",
+            Self::Frozen { .. } => "Frozen",
         }
     }
 
@@ -357,6 +379,17 @@ impl fmt::Display for Blocker {
             Self::Successor(why) => write!(
                 f,
                 "the one that was to take its place cannot, and this one serves on: {why}"
+            ),
+            Self::PruneOff => f.write_str(
+                "its manifest is gone, and --prune is Off; delete it by hand, or declare it again",
+            ),
+            Self::Frozen {
+                hash,
+                going,
+                managed,
+            } => write!(
+                f,
+                "{going} of {managed} managed objects would be deleted; `stackward approve {hash}` allows it, the manifests back in the directory cancel it"
             ),
             Self::Protected => f.write_str(
                 "it is protected by stackward.dev/protect; declare it again without protection to delete it",
