@@ -86,6 +86,8 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+    /// Make a new one beside it that takes its place, then delete it. No request of its own.
+    Replace,
 }
 
 impl std::fmt::Display for Intent {
@@ -100,6 +102,7 @@ impl std::fmt::Display for Intent {
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
+            Self::Replace => f.write_str("make the one that takes its place"),
         }
     }
 }
@@ -118,6 +121,7 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
+            Self::Replace => "replace",
         }
     }
 }
@@ -199,6 +203,15 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -485,6 +498,29 @@ impl<K: Kind> AnyKind for Of<K> {
         K::interrupts(field, want)
     }
 
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
+    }
+
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
         match (Self::typed(spec), Self::object(found)) {
             (Ok(spec), Ok(object)) => K::is_meant(&spec, object),
@@ -563,6 +599,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }

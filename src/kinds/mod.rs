@@ -188,6 +188,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal in words, if this is so.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn when(is_so: bool, message: &str) -> Result<(), Self> {
+        if is_so {
+            return Err(Self::new(message));
+        }
+        Ok(())
+    }
+
     /// A refusal in words.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
@@ -392,6 +403,33 @@ pub trait Kind: Send + Sync + Sized + 'static {
     fn is_meant(spec: &Self::Spec, object: &Self::Object) -> bool {
         let _ = (spec, object);
         false
+    }
+
+    /// Do these two specs say the same of a field although the values differ?
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        let _ = (field, want, have);
+        false
+    }
+
+    /// Why an action, or the addition of an element, would be refused or never end as things are:
+    /// in words that say what to do about it.
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        object: &Self::Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        let _ = (field, element, object, attached);
+        None
+    }
+
+    /// Can a new one with this spec be made while this one is still there? By default yes.
+    ///
+    /// # Errors
+    /// What only one of them can have: a fixed address, a port, a volume.
+    fn beside(spec: &Self::Spec, object: &Self::Object) -> Result<(), Refusal> {
+        let _ = (spec, object);
+        Ok(())
     }
 
     /// For a stuck one: what moves it on, if anything does. [`field::Change::Action`] or, if the

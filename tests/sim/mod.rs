@@ -515,7 +515,9 @@ impl Sim {
             for item in self.items(kind.name()) {
                 let found = kind.look(item).unwrap();
                 let Some(marker) = found.marker else { continue };
-                let key = keys.iter().find(|key| owner.uid(key) == marker.uid);
+                let key = keys
+                    .iter()
+                    .find(|key| owner.uids(key).any(|uid| uid == marker.uid));
                 let key = key
                     .cloned()
                     .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
