@@ -45,6 +45,8 @@ pub(super) const fn aliases(service: Service) -> &'static [&'static str] {
             "cinder",
         ],
         Service::Network => &["network", "neutron"],
+        // `share` was the type of v1, and is that of v2 in clouds that never had v1.
+        Service::SharedFileSystem => &["shared-file-system", "sharev2", "share", "manila"],
     }
 }
 

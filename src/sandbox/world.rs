@@ -18,6 +18,7 @@ use super::network::Network;
 use super::options::Options;
 use super::request::{Payload, Request};
 use super::response::{Delivery, Response};
+use super::share::Shares;
 use super::volume::{VolumeEvent, Volumes};
 
 /// A simulated cloud.
@@ -37,6 +38,7 @@ pub struct World {
     pub(super) volumes: Volumes,
     pub(super) compute: Compute,
     pub(super) network: Network,
+    pub(super) shares: Shares,
     /// Faults that are to happen.
     pub faults: Faults,
     rng: fastrand::Rng,
@@ -92,6 +94,7 @@ impl World {
             volumes: Volumes::default(),
             compute: Compute::default(),
             network: Network::default(),
+            shares: Shares::default(),
             faults: Faults::default(),
             sequence: 0,
             agenda: BTreeMap::new(),
@@ -245,10 +248,13 @@ impl World {
                 .compute_route(request, rest)
                 .with("X-Compute-Request-Id", &request_id),
             ["network", rest @ ..] => self.network_route(request, rest),
+            ["share", rest @ ..] => self
+                .share_route(request, rest)
+                .with("X-Compute-Request-Id", &request_id),
             _ => Response::json(
                 404,
                 json!({"error": {"code": 404, "title": "Not Found",
-                "message": "the sandbox serves /identity, /image, /volume, /compute, /network"}}),
+                "message": "the sandbox serves /identity, /image, /volume, /compute, /network, /share"}}),
             ),
         };
         response

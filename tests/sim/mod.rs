@@ -22,7 +22,9 @@ use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
+use stackward::kinds::call::{
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+};
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::Reading;
@@ -299,7 +301,7 @@ impl Sim {
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
         let mut request = Request::new(
             method(call.method),
-            &format!("{}{}", prefix(call.service), call.path),
+            &format!("{}{}", prefix(call.service), call.path).replace(USER_ID, &self.user),
         )
         .token(&self.token);
         request.query = call.query.clone();
@@ -487,14 +489,18 @@ fn prefix(service: Service) -> &'static str {
         Service::Compute => "/compute/v2.1/",
         Service::BlockStorage => "/volume/v3/",
         Service::Network => "/network/v2.0/",
+        Service::SharedFileSystem => "/share/v2/",
     }
 }
 
 fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
-    let name = if service == Service::Compute {
-        "compute"
-    } else {
-        "volume"
+    let name = match service {
+        Service::SharedFileSystem => {
+            let version = format!("{major}.{minor}");
+            return request.header("x-openstack-manila-api-version", &version);
+        }
+        Service::Compute => "compute",
+        _ => "volume",
     };
     request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
 }
