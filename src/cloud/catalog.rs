@@ -324,6 +324,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cloud_without_shares_says_so_by_the_services_official_name() {
+        let error = found(
+            json!([service("image", "http://HOST/")]),
+            Service::SharedFileSystem,
+            "",
+        )
+        .unwrap_err();
+        let says = "no shared-file-system service";
+        assert!(error.message.contains(says), "{error:?}");
+        let key = "shared_file_system_endpoint_override";
+        assert!(error.hint.contains(key), "{error:?}");
+        let old = json!([
+            service("share", "http://HOST/v1"),
+            service("sharev2", "http://HOST/v2")
+        ]);
+        let url = found(old, Service::SharedFileSystem, "").unwrap();
+        assert_eq!(url, "http://public.one.example/v2");
+    }
+
+    #[test]
     fn a_service_name_tells_two_of_one_type_apart() {
         let mut other = service("image", "http://HOST/other");
         other["name"] = json!("glare");

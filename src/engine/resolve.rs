@@ -154,7 +154,7 @@ impl Engine {
             return Ok(id);
         }
         Err(Err(Blocker::Invalid(format!(
-            "{field} is user {id}, but cloud {} is used as user {}: a {} is seen and made by its own user alone; give this object that user's cloud",
+            "{field} is user {id}, but cloud {} is used as user {}: {} is seen and made by its own user alone; give this object that user's cloud",
             object.scope,
             we.user,
             object.kind.name(),

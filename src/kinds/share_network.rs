@@ -22,7 +22,8 @@ use super::{
     SHARED_FILE_SYSTEM,
 };
 
-/// Where in the project's networks its shares are reached.
+/// Where in the project's networks its shares are reached. The cloud that this program is tested
+/// with has no Manila: this kind is tested on the sandbox alone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "ShareNetwork")]

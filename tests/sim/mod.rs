@@ -50,6 +50,8 @@ pub struct Sim {
     pub crash: Option<(usize, bool)>,
     pub crashed: bool,
     pub desired: Desired,
+    /// A service that the cloud does not have.
+    pub without: Option<Service>,
     seed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
@@ -93,6 +95,7 @@ impl Sim {
             crash: None,
             crashed: false,
             desired: Desired::default(),
+            without: None,
             seed,
             sent: 0,
             pending: BTreeMap::new(),
@@ -297,8 +300,19 @@ impl Sim {
         }
     }
 
+    /// The id of the daemon's user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        if self.without == Some(call.service) {
+            return Err(CallError::NotSent {
+                message: format!("cloud `sandbox` has no {} service", call.service),
+                hint: None,
+            });
+        }
         let mut request = Request::new(
             method(call.method),
             &format!("{}{}", prefix(call.service), call.path).replace(USER_ID, &self.user),
@@ -391,6 +405,9 @@ impl Sim {
         }
         if target.starts_with("/compute") {
             request = at(request, Service::Compute, (2, 79));
+        }
+        if target.starts_with("/share") {
+            request = at(request, Service::SharedFileSystem, (2, 63));
         }
         let response = self.world.handle(&request, self.now);
         assert!(
