@@ -9,6 +9,7 @@ mod conclude;
 pub mod desired;
 mod flap;
 pub mod graph;
+pub mod guard;
 pub mod inventory;
 pub mod journal;
 mod lists;
@@ -22,6 +23,7 @@ mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;
+mod stays;
 pub mod status;
 mod steps;
 mod work;
@@ -40,6 +42,7 @@ use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
 use desired::Desired;
+use guard::{Control, Limits, Prune, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
@@ -93,6 +96,8 @@ pub enum Event {
         /// Why not.
         result: Result<(), String>,
     },
+    /// A person has spoken.
+    Control(Control),
     /// The time of an [`Effect::Alarm`] has come.
     Alarm,
 }
@@ -155,6 +160,12 @@ pub struct Settings {
     pub prune_data_grace: Duration,
     /// Whether an empty directory means that everything is to be deleted. Default no.
     pub prune_allow_empty: bool,
+    /// Whether what is not declared any more is deleted. Default after the guards.
+    pub prune: Prune,
+    /// How many deletions are made without asking.
+    pub prune_limits: Limits,
+    /// Whether nothing is written at all. Default no.
+    pub observe_only: bool,
     /// How long a create whose outcome is not known is looked for before it is tried again.
     /// Default 120 s, which is twice the client's deadline.
     pub uncertain_window: Duration,
@@ -174,6 +185,13 @@ impl Settings {
             prune_grace: Duration::from_secs(60),
             prune_data_grace: Duration::from_secs(600),
             prune_allow_empty: false,
+            prune: Prune::Auto,
+            prune_limits: Limits {
+                share: guard::Percent::FIFTH,
+                per_cycle: 25,
+                per_hour: 100,
+            },
+            observe_only: false,
             uncertain_window: Duration::from_secs(120),
             gone_after: Duration::from_secs(30),
             max_in_flight: 8,
@@ -235,6 +253,9 @@ pub struct Engine {
     changes: Vec<Change>,
     /// Creates that wait for those changes to be on disk.
     recording: BTreeSet<Ticket>,
+    pruning: Pruning,
+    /// Another daemon writes with our owner id: how that was seen.
+    rival: Option<String>,
     visible: bool,
 }
 
@@ -262,6 +283,8 @@ impl Engine {
             readers: BTreeMap::new(),
             changes: Vec::new(),
             recording: BTreeSet::new(),
+            pruning: Pruning::default(),
+            rival: None,
             visible: false,
         }
     }
@@ -276,6 +299,7 @@ impl Engine {
                     owner: self.settings.owner,
                     ..settings
                 };
+                self.recount();
                 self.dirty.extend(self.work.keys().cloned());
             }
             Event::Connected { scope, result } => self.connected(scope, result, now),
@@ -289,6 +313,7 @@ impl Engine {
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
+            Event::Control(control) => self.control(&control),
             Event::Alarm => {}
         }
         self.run(now, &mut effects);
@@ -318,6 +343,7 @@ impl Engine {
         );
         self.dirty.extend(self.journal.records.keys().cloned());
         self.desired = desired;
+        self.recount();
         self.read_once = true;
         self.visible = true;
         for (scope, source) in changed_sources {
@@ -425,7 +451,6 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
-        let complete = result.is_ok();
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
@@ -439,7 +464,23 @@ impl Engine {
             }
             Ok(Listing::new(started_at, found, malformed))
         });
-        self.inventory.put(scope, kind, look);
+        let ours: BTreeSet<&str> = self
+            .work
+            .iter()
+            .filter(|(_, work)| work.deleting)
+            .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
+            .collect();
+        let complete = match look {
+            Ok(listing) => {
+                let expected = |id: &str| ours.contains(id);
+                let belief = self.inventory.believe(scope, kind, listing, expected);
+                belief.is_ok()
+            }
+            Err(failure) => {
+                self.inventory.fail(scope, kind, failure);
+                false
+            }
+        };
         self.lists.end(
             scope,
             kind,
@@ -531,6 +572,7 @@ impl Engine {
 
     fn change(&mut self, change: Change) {
         self.journal.apply(&change);
+        self.recount_one(&change);
         self.changes.push(change);
     }
 
@@ -571,6 +613,8 @@ impl Engine {
                 .collect(),
             at_rest: self.is_at_rest(),
             looked: self.read_once && self.lists.all_complete(),
+            paused: self.pause(),
+            frozen: self.judge(),
         }
     }
 
@@ -603,12 +647,11 @@ impl Engine {
             && self.changes.is_empty()
             && self.read_once
             && self.lists.all_complete()
-            && self.work.iter().all(|(key, work)| {
-                self.desired.objects.contains_key(key)
-                    && matches!(
-                        work.plan,
-                        Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
-                    )
+            && self.work.values().all(|work| {
+                matches!(
+                    work.plan,
+                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                )
             })
     }
 

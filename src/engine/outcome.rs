@@ -231,6 +231,12 @@ impl Engine {
             return;
         };
         let (key, scope) = (flight.key.clone(), flight.scope.clone());
+        if self.is_reprieved(&key, flight.is_removal) {
+            self.land(ticket);
+            self.flights.remove(&ticket);
+            self.dirty.insert(key);
+            return;
+        }
         let call = kinds::find(&key.kind)
             .ok_or_else(|| "its kind is not known".to_owned())
             .and_then(|kind| {
@@ -278,6 +284,15 @@ impl Engine {
         }
     }
 
+    /// Was its deletion taken back while it was looked at: declared again, frozen, paused?
+    fn is_reprieved(&mut self, key: &Key, is_removal: bool) -> bool {
+        let declared = self.desired.objects.contains_key(key);
+        let record = self.journal.records.get(key).cloned();
+        self.pause().is_some()
+            || declared == is_removal
+            || is_removal && record.is_none_or(|record| self.held(&record).is_some())
+    }
+
     fn is_deletable(
         &self,
         key: &Key,
@@ -297,7 +312,9 @@ impl Engine {
         if !ours {
             return Err(format!("{} does not carry our marker", found.id));
         }
-        if !self.is_in_project(scope, found) {
+        let recorded = self.journal.records.get(key);
+        let recorded = recorded.and_then(|record| record.project.as_deref());
+        if !self.is_in_project(scope, &[recorded], found) {
             return Err(format!("{} belongs to another project", found.id));
         }
         Ok(())

@@ -30,9 +30,6 @@ const SECRET_KEY: &str = "value";
 const DIGEST_LENGTH: usize = 32;
 /// How much of a role's id tells it from the others of one credential.
 const ROLE_LENGTH: usize = 8;
-/// As in ORC.
-const MOST: usize = 256;
-const PATH_LENGTH: usize = 1024;
 
 /// An application credential of the user whose credentials the cloud's are: Keystone lets nobody
 /// else make one. It is of the project that the cloud is used in, and cannot be changed: another
@@ -325,16 +322,6 @@ impl Kind for ApplicationCredential {
             let message = "this is no name of a Secret";
             complaints.push(Complaint::new("/secretRef", message));
         }
-        let lengths = [
-            ("/roleRefs", spec.role_refs.as_ref().map(Vec::len)),
-            ("/accessRules", spec.access_rules.as_ref().map(Vec::len)),
-        ];
-        for (pointer, _) in lengths.iter().filter(|(_, length)| *length > Some(MOST)) {
-            complaints.push(Complaint::new(
-                *pointer,
-                format!("these are at most {MOST}"),
-            ));
-        }
         for (index, rule) in spec.access_rules.iter().flatten().enumerate() {
             let pointer = format!("/accessRules/{index}");
             complaints.extend(check_rule(rule, &pointer));
@@ -490,18 +477,12 @@ impl<'a> Note<'a> {
 }
 
 fn check_rule(rule: &Rule, pointer: &str) -> Option<Complaint> {
-    if rule.service_ref.is_some() && rule.service.is_some() {
-        let message = "only one of serviceRef and service can be set";
-        return Some(Complaint::new(pointer, message));
+    let complain = |message: &str| Some(Complaint::new(pointer, message));
+    match (&rule.service_ref, &rule.service) {
+        (Some(_), Some(_)) => complain("only one of serviceRef and service can be set"),
+        _ if *rule == Rule::default() => complain("an access rule cannot be empty"),
+        _ => None,
     }
-    if *rule == Rule::default() {
-        return Some(Complaint::new(pointer, "an access rule cannot be empty"));
-    }
-    let length = rule.path.as_ref().map(|it| it.chars().count());
-    (length > Some(PATH_LENGTH)).then(|| {
-        let message = format!("a path has at most {PATH_LENGTH} characters");
-        Complaint::new(format!("{pointer}/path"), message)
-    })
 }
 
 /// A text that has to be there, and is null while the engine waits for it.

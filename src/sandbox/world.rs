@@ -16,6 +16,7 @@ use super::image::{ImageEvent, Images};
 use super::json::is_uuid;
 use super::network::Network;
 use super::options::Options;
+use super::quota::Overrides;
 use super::request::{Payload, Request};
 use super::response::{Delivery, Response};
 use super::share::Shares;
@@ -39,6 +40,7 @@ pub struct World {
     pub(super) compute: Compute,
     pub(super) network: Network,
     pub(super) shares: Shares,
+    pub(super) overrides: Overrides,
     /// Faults that are to happen.
     pub faults: Faults,
     rng: fastrand::Rng,
@@ -95,6 +97,7 @@ impl World {
             compute: Compute::default(),
             network: Network::default(),
             shares: Shares::default(),
+            overrides: Overrides::default(),
             faults: Faults::default(),
             sequence: 0,
             agenda: BTreeMap::new(),
