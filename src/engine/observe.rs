@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
-use crate::kinds::field::diff;
+use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
 use crate::manifest::{Adopt, Content, Key};
 
@@ -384,7 +384,12 @@ impl Engine {
                 .inventory
                 .attached(&object.scope, object.kind, &found.id),
         );
-        let differs = diff(&object.kind.rows(), spec, &have);
+        // What the cloud does not tell of a stranger is no proof that it is the same.
+        let mut rows = object.kind.rows();
+        for row in rows.iter_mut().filter(|row| row.compare == Compare::IfTold) {
+            row.compare = Compare::Value;
+        }
+        let differs = diff(&rows, spec, &have);
         if is_known || differs.is_empty() || object.policy().adopt.is_some() {
             return Trace::Here(found);
         }

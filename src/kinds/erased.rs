@@ -6,6 +6,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
@@ -37,6 +38,8 @@ pub struct Found {
     pub attached_to: Vec<String>,
     /// See [`super::Identity::part_of`].
     pub part_of: Option<(&'static str, String)>,
+    /// See [`super::Identity::expires`].
+    pub expires: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -63,6 +66,17 @@ pub struct Accepted {
     pub filter: Option<Value>,
     /// Everything that the spec or the filter needs from outside.
     pub needs: Vec<Declared>,
+}
+
+impl Found {
+    /// The same as it is at this time: what has expired is there, and does not serve.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
+            self.health = Health::Off("expired".to_owned());
+        }
+        self
+    }
 }
 
 /// What one request is for.
@@ -144,6 +158,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::OF_USER`].
+    fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
@@ -294,6 +310,10 @@ impl<K: Kind> AnyKind for Of<K> {
         K::ATTACHED
     }
 
+    fn of_user(&self) -> Option<&'static str> {
+        K::OF_USER
+    }
+
     fn later(&self) -> &'static [&'static str] {
         K::LATER
     }
@@ -412,6 +432,7 @@ impl<K: Kind> AnyKind for Of<K> {
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
             part_of: identity.part_of,
+            expires: identity.expires,
             health: K::health(&object),
             object: Arc::new(object),
         })
