@@ -257,6 +257,10 @@ impl Stage for Live {
         self.runtime.block_on(self.cloud.send(call, None))
     }
 
+    fn user(&self) -> String {
+        self.account.user.clone()
+    }
+
     fn restart(&mut self) {
         self.stop();
         self.start();

@@ -644,6 +644,7 @@ impl<'a, S: Stage> Play<'a, S> {
                 .replace("<self>", &id)
                 .replace("<path>", &kind.read(&id).path);
         }
+        text = text.replace("<user>", &self.stage.user());
         if text.contains('<') {
             let objects = self.picture["objects"].as_object().into_iter().flatten();
             for (key, object) in objects {
@@ -772,7 +773,11 @@ fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str) {
 /// A resource without marks of ownership in its texts.
 fn plain(value: Value) -> Value {
     match value {
-        Value::String(text) => json!(Marker::split(&text).0),
+        // Behind " [sw1:" stands what an application credential was made of.
+        Value::String(text) => {
+            let text = Marker::split(&text).0;
+            json!(text.split_once(" [sw1:").map_or(text, |(text, _)| text))
+        }
         Value::Array(items) => items.into_iter().map(plain).collect(),
         Value::Object(members) => members
             .into_iter()

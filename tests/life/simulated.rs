@@ -75,6 +75,10 @@ impl Stage for Simulated {
         self.sim.send(call)
     }
 
+    fn user(&self) -> String {
+        self.sim.user().to_owned()
+    }
+
     fn restart(&mut self) {
         self.sim.restart();
     }

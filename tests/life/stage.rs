@@ -26,6 +26,8 @@ pub(crate) trait Stage {
     fn writes(&mut self) -> Vec<String>;
     /// A request of somebody else with an administrator's rights.
     fn send(&mut self, call: &Call) -> Result<Reply, CallError>;
+    /// The id of the daemon's user.
+    fn user(&self) -> String;
     /// The daemon ends and is started again.
     fn restart(&mut self);
 }
