@@ -1,6 +1,6 @@
 //! The stage with a real cloud: the program as a process, and a person beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -222,7 +222,12 @@ impl Stage for Live {
     }
 
     fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_millis(500), Duration::from_secs(600))
+        let factor = std::env::var("E2E_PATIENCE").ok();
+        let factor: u64 = factor.and_then(|it| it.parse().ok()).unwrap_or(1);
+        (
+            Duration::from_millis(500),
+            Duration::from_secs(300 * factor),
+        )
     }
 
     fn grace(&self) -> Duration {
@@ -231,8 +236,14 @@ impl Stage for Live {
 
     fn picture(&mut self) -> Value {
         let text = self.get("/status");
-        text.and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default()
+        let picture: Value = text
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let objects = picture["objects"].as_object().into_iter().flatten();
+        let projects = objects.filter(|(key, _)| key.starts_with("Project/"));
+        let ids = projects.filter_map(|(_, object)| object["status"]["id"].as_str());
+        self.account.projects.extend(ids.map(str::to_owned));
+        picture
     }
 
     fn writes(&mut self) -> Vec<String> {
@@ -305,6 +316,8 @@ struct Account {
     project: String,
     user: String,
     clouds: String,
+    /// Every project that there was: Neutron leaves a security group of each behind.
+    projects: BTreeSet<String>,
 }
 
 impl Account {
@@ -344,6 +357,7 @@ impl Account {
         let clouds = json!({"clouds": {CLOUD: {"auth": auth, "region_name": scope.region}}});
         Self {
             administrator,
+            projects: [project.clone()].into(),
             project,
             user,
             clouds: clouds.to_string(),
@@ -351,6 +365,19 @@ impl Account {
     }
 
     fn close(&self, runtime: &tokio::runtime::Runtime) {
+        for project in &self.projects {
+            let mut groups = Call::new(Service::Network, Method::Get, "account", "security-groups");
+            groups.query = vec![("project_id".to_owned(), project.clone())];
+            let found = runtime.block_on(self.administrator.send(&groups, None));
+            let found = found.map(|reply| reply.body).unwrap_or_default();
+            for group in found["security_groups"].as_array().into_iter().flatten() {
+                let path = format!("security-groups/{}", text(&group["id"]));
+                let call = Call::new(Service::Network, Method::Delete, "account", path.clone());
+                if let Err(error) = runtime.block_on(self.administrator.send(&call, None)) {
+                    eprintln!("{path} is left behind: {error}");
+                }
+            }
+        }
         for path in [
             format!("users/{}", self.user),
             format!("projects/{}", self.project),
