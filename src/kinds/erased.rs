@@ -6,6 +6,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
@@ -37,6 +38,8 @@ pub struct Found {
     pub attached_to: Vec<String>,
     /// See [`super::Identity::part_of`].
     pub part_of: Option<(&'static str, String)>,
+    /// See [`super::Identity::expires`].
+    pub expires: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -65,6 +68,17 @@ pub struct Accepted {
     pub needs: Vec<Declared>,
 }
 
+impl Found {
+    /// The same as it is at this time: what has expired is there, and does not serve.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
+            self.health = Health::Off("expired".to_owned());
+        }
+        self
+    }
+}
+
 /// What one request is for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -86,6 +100,8 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+    /// Make a new one beside it that takes its place, then delete it. No request of its own.
+    Replace,
 }
 
 impl std::fmt::Display for Intent {
@@ -100,6 +116,7 @@ impl std::fmt::Display for Intent {
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
+            Self::Replace => f.write_str("make the one that takes its place"),
         }
     }
 }
@@ -118,6 +135,7 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
+            Self::Replace => "replace",
         }
     }
 }
@@ -140,6 +158,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::OF_USER`].
+    fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
@@ -201,6 +221,15 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -281,6 +310,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn of_user(&self) -> Option<&'static str> {
+        K::OF_USER
     }
 
     fn later(&self) -> &'static [&'static str] {
@@ -401,6 +434,7 @@ impl<K: Kind> AnyKind for Of<K> {
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
             part_of: identity.part_of,
+            expires: identity.expires,
             health: K::health(&object),
             object: Arc::new(object),
         })
@@ -491,6 +525,29 @@ impl<K: Kind> AnyKind for Of<K> {
         K::interrupts(field, want)
     }
 
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
+    }
+
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
         match (Self::typed(spec), Self::object(found)) {
             (Ok(spec), Ok(object)) => K::is_meant(&spec, object),
@@ -569,6 +626,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }
