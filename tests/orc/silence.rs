@@ -71,7 +71,7 @@ fn another_mac_address_of_a_port_is_refused_and_said() {
 
 #[test]
 fn another_mac_address_of_a_port_is_given_where_that_is_allowed() {
-    let mut sim = Sim::new(1);
+    let mut sim = Sim::of_admin(1);
     let port = |mac: &str| {
         let manifest = json!({"apiVersion": "stackward.dev/v1alpha1", "kind": "Port",
             "metadata": {"name": "p"}, "spec": {"resource": {
