@@ -23,8 +23,8 @@ mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;
-mod stays;
 pub mod status;
+mod stays;
 mod steps;
 mod succession;
 mod work;
@@ -528,7 +528,9 @@ impl Engine {
             self.consider(&key, now, effects);
         }
         for (scope, kind) in self.lists.begin(now, |scope| is_up(&self.links, scope)) {
-            if let Some(list) = kinds::find(kind).map(kinds::erased::AnyKind::list) {
+            if let Some(known) = kinds::find(kind) {
+                let mut list = known.list();
+                list.parts = self.parts(known, &scope);
                 effects.push(Effect::List { scope, kind, list });
             }
         }

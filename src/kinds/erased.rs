@@ -209,6 +209,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::PART`].
+    fn part(&self) -> Option<(&'static str, &'static str)>;
     /// See [`Kind::child`].
     fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
@@ -492,6 +494,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn resource_name(&self, spec: &Value) -> Option<String> {
         spec["name"].as_str().map(str::to_owned)
+    }
+
+    fn part(&self) -> Option<(&'static str, &'static str)> {
+        K::PART
     }
 
     fn child(&self, spec: &Value, name: &str) -> Option<Child> {

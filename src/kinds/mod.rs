@@ -297,6 +297,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const NATIVE_FIELDS: &'static [&'static str] = &[];
     /// The same for the filter.
     const NATIVE_FILTERS: &'static [&'static str] = &[];
+    /// For what is listed part by part: the parameter of the list, and the field of spec and filter
+    /// that says which part an object is in. What is found in a part says so as its project.
+    const PART: Option<(&'static str, &'static str)> = None;
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
 
@@ -540,6 +543,7 @@ pub trait Kind: Send + Sync + Sized + 'static {
                 .collect(),
             items: many,
             microversion: read,
+            parts: Vec::new(),
         }
     }
 

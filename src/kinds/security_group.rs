@@ -9,7 +9,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use crate::manifest::Ref;
 
@@ -344,7 +344,11 @@ impl Kind for SecurityGroup {
         match action {
             Action::AddRule => {
                 let path = "security-group-rules";
-                let body = rule(element)?.body(id);
+                let mut body = rule(element)?.body(id);
+                // A rule belongs to who asks for it, not to the project of its group.
+                if let Some(project) = spec.project_ref.as_ref().and_then(Ref::id) {
+                    body["security_group_rule"]["project_id"] = json!(project);
+                }
                 Ok(Call::new(Self::SERVICE, Method::Post, path, path).json(body))
             }
             Action::RemoveRule => {
@@ -392,8 +396,10 @@ impl Kind for SecurityGroup {
             tags_any: tags_any.as_deref(),
             not_tags: not_tags.as_deref(),
             not_tags_any: not_tags_any.as_deref(),
-        })
-            && neutron::is_of(filter.project_ref.as_ref(), group.standard.project().as_deref())
+        }) && neutron::is_of(
+            filter.project_ref.as_ref(),
+            group.standard.project().as_deref(),
+        )
     }
 }
 
@@ -591,7 +597,7 @@ mod tests {
             accepted::<SecurityGroup>(Group::Orc, &spec),
             Err(vec![Code::NativeField])
         );
-        let plain = json!({ "rules": recorded_rules() });
+        let plain = json!({"rules": [{"direction": "ingress", "ethertype": "IPv4"}]});
         assert_eq!(accepted::<SecurityGroup>(Group::Orc, &plain), Ok(()));
     }
 

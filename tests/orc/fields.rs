@@ -41,8 +41,9 @@ fn every_field_of_orc_is_a_field_of_ours() {
         }
     }
     println!("{count} fields of ORC compared");
-    assert!(count > 430, "{count}");
     assert_eq!(missing, [] as [&str; 0]);
+    // 426 when all 26 kinds are there.
+    assert!(count > 400, "{count}");
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn each_limit_is_held_and_each_word_is_taken() {
                 let mut content = build(rules, &[]);
                 let word = word.parse::<i64>().map_or(json!(word), |it| json!(it));
                 plant(&mut content, rules, &[], &rule.path, &word);
+                beside(&mut content, &word);
                 let said = problems(kind, place, &content);
                 if said.iter().any(|it| it.starts_with(&format!("{field}: "))) {
                     faults.push(format!("{field} does not take {word}: {said:?}"));
@@ -79,6 +81,10 @@ fn each_limit_is_held_and_each_word_is_taken() {
                     plant(&mut content, rules, &[], parent, &value);
                 }
                 take_away(&mut content, &rule.path);
+                if place == Place::Filter && content == json!({}) {
+                    // An empty filter is refused as such.
+                    content["name"] = json!("aa");
+                }
                 let said = problems(kind, place, &content);
                 let words = format!("missing field `{name}`");
                 if !said.iter().any(|it| it.contains(&words)) {
@@ -101,7 +107,10 @@ fn what_orc_does_not_have_is_refused_in_its_group() {
             Place::Filter => &schemas.filter,
         };
         for name in properties(schema, schema).keys() {
-            if rules.iter().any(|rule| rule.path.first() == Some(&name.as_str())) {
+            if rules
+                .iter()
+                .any(|rule| rule.path.first() == Some(&name.as_str()))
+            {
                 continue;
             }
             count += 1;
@@ -115,8 +124,8 @@ fn what_orc_does_not_have_is_refused_in_its_group() {
         }
     }
     println!("{count} fields of the native group alone");
-    assert!(count > 20, "{count}");
     assert_eq!(taken, [] as [&str; 0]);
+    assert!(count > 15, "{count}");
 }
 
 fn base(kind: &dyn AnyKind, place: Place) -> &'static str {
@@ -130,7 +139,9 @@ fn base(kind: &dyn AnyKind, place: Place) -> &'static str {
 fn path_in_words(kind: &dyn AnyKind, place: Place, rule: &Rule) -> String {
     let base = base(kind, place);
     // The free keys of a mapping are called `a` here.
-    let name = rule.name().replace("additionalProperties[]", "additionalProperties.a");
+    let name = rule
+        .name()
+        .replace("additionalProperties[]", "additionalProperties.a");
     format!("{base}.{}", name.replace("[]", "[0]"))
 }
 
@@ -151,6 +162,19 @@ fn problems(kind: &dyn AnyKind, place: Place, content: &Value) -> Vec<String> {
         .filter(|problem| problem.severity == Severity::Error)
         .map(|problem| problem.message.to_string())
         .collect()
+}
+
+/// What goes with a word: addresses and protocols of the same version.
+fn beside(content: &mut Value, word: &Value) {
+    let is_v6 = word.as_str().is_some_and(|it| it.contains("v6"));
+    if let Some(rule) = content.pointer_mut("/rules/0")
+        && is_v6
+    {
+        rule["ethertype"] = json!("IPv6");
+    }
+    if *word == json!(6) && content["cidr"].is_string() {
+        content["cidr"] = json!("2001:db8::/64");
+    }
 }
 
 /// Values that a rule forbids.
@@ -282,9 +306,11 @@ fn below<'s>(root: &'s Value, schema: &'s Value, path: &[&str]) -> Option<&'s Va
     };
     alternatives(root, schema).into_iter().find_map(|schema| {
         let next = match *step {
-            "[]" => schema
-                .get("items")
-                .or_else(|| schema.get("additionalProperties").filter(|it| **it != false))?,
+            "[]" => schema.get("items").or_else(|| {
+                schema
+                    .get("additionalProperties")
+                    .filter(|it| **it != false)
+            })?,
             name => schema.get("properties")?.get(name)?,
         };
         below(root, next, rest)

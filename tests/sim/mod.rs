@@ -471,6 +471,14 @@ impl Sim {
 
     fn list(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
         let mut items = Vec::new();
+        for request in list.requests() {
+            items.extend(self.pages(&request)?);
+        }
+        Ok(items)
+    }
+
+    fn pages(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
+        let mut items = Vec::new();
         let mut marker: Option<String> = None;
         loop {
             let mut call = Call::new(list.service, Method::Get, "", list.path);

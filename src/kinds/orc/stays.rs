@@ -36,7 +36,28 @@ pub fn changed(kind: &str, birth: &[&str], before: &Value, after: &Value) -> Vec
         }
     }
     faults.extend(one_way(kind, before, after));
+    if kind == "Server" {
+        faults.extend(devices(before, after));
+    }
     faults
+}
+
+/// A volume that stays attached stays where it is: ORC takes another device, and forgets it.
+fn devices(before: &Value, after: &Value) -> Vec<Fault> {
+    let volumes = |spec: &Value| spec["volumes"].as_array().cloned().unwrap_or_default();
+    let old = volumes(before);
+    let new = volumes(after).into_iter().enumerate();
+    let moved = new.filter(|(_, volume)| {
+        let was = old.iter().find(|it| it["volumeRef"] == volume["volumeRef"]);
+        was.is_some_and(|was| !volume["device"].is_null() && was["device"] != volume["device"])
+    });
+    moved
+        .map(|(index, _)| Fault {
+            pointer: format!("/volumes/{index}/device"),
+            code: Code::InvalidValue,
+            message: "device is immutable while the volume is attached".to_owned(),
+        })
+        .collect()
 }
 
 /// Fields that may be changed in one direction only.
@@ -46,8 +67,10 @@ fn one_way(kind: &str, before: &Value, after: &Value) -> Option<Fault> {
             ("/shared", "shared address scope can't be unshared")
         }
         "Port"
-            if matches!(before["portSecurity"].as_str(), Some("Enabled" | "Disabled"))
-                && after["portSecurity"] == "Inherit" =>
+            if matches!(
+                before["portSecurity"].as_str(),
+                Some("Enabled" | "Disabled")
+            ) && after["portSecurity"] == "Inherit" =>
         {
             ("/portSecurity", "portSecurity cannot be changed to Inherit")
         }
@@ -79,13 +102,19 @@ mod tests {
     fn what_is_fixed_stays_and_the_rest_may_change() {
         let before = json!({"size": 1, "name": "a", "imageRef": "i"});
         let after = json!({"size": 2, "name": "b", "imageRef": "i"});
-        assert_eq!(messages("Volume", &[], &before, &after), ["size is immutable"]);
+        assert_eq!(
+            messages("Volume", &[], &before, &after),
+            ["size is immutable"]
+        );
         assert_eq!(messages("Volume", &[], &before, &before), [] as [&str; 0]);
     }
 
     #[test]
     fn a_whole_that_is_fixed_is_named_as_orc_names_it() {
-        let (before, after) = (json!({"policy": "affinity"}), json!({"policy": "anti-affinity"}));
+        let (before, after) = (
+            json!({"policy": "affinity"}),
+            json!({"policy": "anti-affinity"}),
+        );
         assert_eq!(
             messages("ServerGroup", &[], &before, &after),
             ["ServerGroupResourceSpec is immutable"]
@@ -105,7 +134,10 @@ mod tests {
     #[test]
     fn some_go_one_way_only() {
         let (open, closed) = (json!({"shared": true}), json!({"shared": false}));
-        assert_eq!(messages("AddressScope", &[], &closed, &open), [] as [&str; 0]);
+        assert_eq!(
+            messages("AddressScope", &[], &closed, &open),
+            [] as [&str; 0]
+        );
         assert_eq!(messages("AddressScope", &[], &open, &closed).len(), 1);
         let (with, without) = (json!({"passwordRef": "p"}), json!({}));
         assert_eq!(messages("User", &[], &without, &with), [] as [&str; 0]);

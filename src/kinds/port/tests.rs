@@ -80,7 +80,7 @@ fn a_recorded_port_is_understood() {
     let want = minimal(&json!({
         "addresses": [{"subnetRef": {"id": SUBNET}}], "portSecurity": "Enabled",
         "securityGroupRefs": [{"id": GROUP}], "allowedAddressPairs": [],
-        "macAddress": "other: matters at birth only",
+        "macAddress": "fa:16:3e:a3:b4:0b", "hostID": {"id": "matters at birth only"},
     }));
     assert_eq!(drift::<Port>(&want, &bound), []);
 }
