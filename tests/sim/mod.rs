@@ -125,6 +125,31 @@ impl Sim {
         self.user = token["user"]["id"].as_str().unwrap().to_owned();
     }
 
+    /// Another daemon, of another owner and with nothing on its disk, beside a copy of this cloud.
+    pub fn beside(&self, owner: u128) -> Self {
+        let settings = Settings::new(Owner(Uuid::from_u128(owner)));
+        Self {
+            now: self.now,
+            world: self.world.clone(),
+            engine: Engine::new(settings.clone(), Journal::default(), self.seed),
+            settings,
+            disk: Journal::default(),
+            trace: Vec::new(),
+            crash: None,
+            crashed: false,
+            desired: Desired::default(),
+            seed: self.seed,
+            sent: 0,
+            pending: BTreeMap::new(),
+            sequence: 0,
+            alarm: None,
+            in_flight: BTreeMap::new(),
+            token: self.token.clone(),
+            project: self.project.clone(),
+            user: self.user.clone(),
+        }
+    }
+
     /// The daemon dies and is started again: only the disk is left of it.
     pub fn restart(&mut self) {
         self.seed += 1;
