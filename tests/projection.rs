@@ -5,16 +5,20 @@
 //! specs, `CASES=500` at more of them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stdout, clippy::panic, reason = "what was tried is printed")]
+#![allow(
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "what was tried is printed"
+)]
 #![allow(unreachable_pub, reason = "the parts of a test see each other")]
 
-mod sim;
 #[path = "projection/cloud.rs"]
 mod cloud;
 #[path = "projection/laws.rs"]
 mod laws;
 #[path = "projection/schema.rs"]
 mod schema;
+mod sim;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,8 +45,21 @@ const TRIED: usize = 200;
 /// Where a schema allows what its kind never accepts: properties that are never set or always.
 const HINTS: &[(&str, &str)] = &[
     ("Role", "/domainRef was never set"),
+    ("FloatingIP", "/floatingNetworkRef was always set"),
+    ("FloatingIP", "/floatingSubnetRef was never set"),
     ("Subnet", "/routerRef was never set"),
     ("RouterInterface", "/subnetRef was always set"),
+];
+
+/// Kinds that are not through yet: they are looked at with `KIND=` only. This list is to be empty.
+const NOT_YET: &[&str] = &[
+    "FloatingIP",
+    "Image",
+    "Port",
+    "SecurityGroup",
+    "Server",
+    "Trunk",
+    "Volume",
 ];
 
 /// What came of the specs of one kind.
@@ -73,10 +90,15 @@ fn explore(kind: &'static dyn AnyKind, cloud: &Cloud, seed: u64) -> (Tally, Opti
         max_shrink_iters: 60,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let enough = setting("CASES").map_or(MADE, |it| it as usize);
     let tally = RefCell::new(Tally::default());
-    let specs = (schema.strategy(), schema.strategy(), any::<prop::sample::Index>());
+    let specs = (
+        schema.strategy(),
+        schema.strategy(),
+        any::<prop::sample::Index>(),
+    );
     let result = runner.run(&specs, |(spec, other, index)| {
         {
             let tally = tally.borrow();
@@ -116,7 +138,8 @@ fn explore(kind: &'static dyn AnyKind, cloud: &Cloud, seed: u64) -> (Tally, Opti
                 }
             }
             Outcome::Broken(how) => {
-                let manifest = serde_saphyr::to_string(&wanted.manifest(&laws::lifecycle())).unwrap();
+                let manifest =
+                    serde_saphyr::to_string(&wanted.manifest(&laws::lifecycle())).unwrap();
                 return Err(TestCaseError::fail(format!("{how}\n{manifest}")));
             }
         }
@@ -124,9 +147,10 @@ fn explore(kind: &'static dyn AnyKind, cloud: &Cloud, seed: u64) -> (Tally, Opti
     });
     let failure = match result {
         Ok(()) => None,
-        Err(TestError::Fail(why, (spec, other, _))) => {
-            Some(format!("{}: {why}\nas generated: {spec}\nother: {other}", kind.name()))
-        }
+        Err(TestError::Fail(why, (spec, other, _))) => Some(format!(
+            "{}: {why}\nas generated: {spec}\nother: {other}",
+            kind.name()
+        )),
         Err(TestError::Abort(why)) => Some(format!("{}: {why}", kind.name())),
     };
     (tally.into_inner(), failure)
@@ -139,7 +163,10 @@ fn what_is_created_is_what_is_seen_and_stays_so() {
     let kinds: Vec<_> = KINDS
         .iter()
         .copied()
-        .filter(|kind| only.as_deref().is_none_or(|only| only == kind.name()))
+        .filter(|kind| match &only {
+            Some(only) => only == kind.name(),
+            None => !NOT_YET.contains(&kind.name()),
+        })
         .collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -155,12 +182,21 @@ fn what_is_created_is_what_is_seen_and_stays_so() {
                     let (tally, failure) = explore(*kind, &cloud, seed);
                     let mut wrong = Vec::from_iter(failure);
                     if wrong.is_empty() {
-                        wrong.extend(tally.wrongs(kind.name()).iter().map(|it| format!("{}: {it}", kind.name())));
+                        wrong.extend(
+                            tally
+                                .wrongs(kind.name())
+                                .iter()
+                                .map(|it| format!("{}: {it}", kind.name())),
+                        );
                     }
                     let line = format!("{:16} {tally} {:.1?}", kind.name(), began.elapsed());
                     if let Ok(path) = std::env::var("PROGRESS") {
                         use std::io::Write as _;
-                        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+                        let mut file = std::fs::OpenOptions::new()
+                            .append(true)
+                            .create(true)
+                            .open(path)
+                            .unwrap();
                         writeln!(file, "{line}\n{}", wrong.join("\n")).unwrap();
                     }
                     lines.lock().unwrap().insert(at, line);
@@ -169,7 +205,7 @@ fn what_is_created_is_what_is_seen_and_stays_so() {
             });
         }
     });
-    println!("seed {seed}");
+    println!("seed {seed}; not looked at yet: {NOT_YET:?}");
     for line in lines.lock().unwrap().values() {
         println!("{line}");
     }
@@ -184,11 +220,16 @@ impl Tally {
         if self.accepted * 20 < self.generated {
             wrongs.push(format!(
                 "only {} of {} specs were accepted: the schema has to say more: {:#?}",
-                self.accepted, self.generated, most(&self.complaints)
+                self.accepted,
+                self.generated,
+                most(&self.complaints)
             ));
         }
         if self.made * 20 < self.tried || self.made < 10 {
-            wrongs.push(format!("only {} of {} specs were made", self.made, self.tried));
+            wrongs.push(format!(
+                "only {} of {} specs were made",
+                self.made, self.tried
+            ));
         }
         if !wrongs.is_empty() {
             wrongs.push(format!("refused: {:#?}", most(&self.refusals)));
@@ -217,7 +258,12 @@ impl std::fmt::Display for Tally {
         write!(
             f,
             "{:4} generated, {:4} accepted, {:3} tried, {:3} made; {} properties, gaps {:?};",
-            self.generated, self.accepted, self.tried, self.made, self.coverage.0.len(), self.coverage.gaps().len()
+            self.generated,
+            self.accepted,
+            self.tried,
+            self.made,
+            self.coverage.0.len(),
+            self.coverage.gaps().len()
         )?;
         for (law, count) in &self.counts {
             write!(f, " {law} {count}")?;

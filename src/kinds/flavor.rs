@@ -259,9 +259,8 @@ impl Kind for Flavor {
     fn check(spec: &Spec) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         let fits = |c: char| c.is_ascii_alphanumeric() || ". _-".contains(c);
-        let is_id = |id: &str| {
-            (1..=255).contains(&id.len()) && id.trim() == id && id.chars().all(fits)
-        };
+        let is_id =
+            |id: &str| (1..=255).contains(&id.len()) && id.trim() == id && id.chars().all(fits);
         if spec.id.as_deref().is_some_and(|id| !is_id(id)) {
             complaints.push(Complaint::new(
                 "/id",

@@ -53,15 +53,22 @@ pub struct Trial {
 impl Cloud {
     pub fn new() -> Self {
         let mut before = Sim::of_admin(1);
-        before.world.set_options(|options| options.host = (160_000, 64 << 20, 10 << 20));
-        before.declare(&[("world.yaml".to_owned(), include_str!("world.yaml").to_owned())]);
+        before
+            .world
+            .set_options(|options| options.host = (160_000, 64 << 20, 10 << 20));
+        before.declare(&[(
+            "world.yaml".to_owned(),
+            include_str!("world.yaml").to_owned(),
+        )]);
         before.run_until_rest(30 * MINUTE);
         before.assert_converged();
         let mut ids: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
         for (key, object) in &before.engine.snapshot().objects {
             let kind = find(&key.kind).unwrap().name();
             let id = object.status.id.clone().unwrap();
-            ids.entry(kind).or_default().insert(key.name.to_string(), id);
+            ids.entry(kind)
+                .or_default()
+                .insert(key.name.to_string(), id);
         }
         let mut there = BTreeMap::new();
         for kind in KINDS {
@@ -71,7 +78,12 @@ impl Cloud {
         }
         let asset = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(asset.path(), KEY).unwrap();
-        Self { before, ids, there, asset }
+        Self {
+            before,
+            ids,
+            there,
+            asset,
+        }
     }
 
     /// A spec as a schema gave it, with references to what is there: `None` where its kind does not
@@ -103,11 +115,21 @@ impl Cloud {
         }
         let accepted = accept(kind, &spec).ok()?;
         let beside = beside.into_values().collect();
-        Some(Wanted { kind, spec, accepted, beside })
+        Some(Wanted {
+            kind,
+            spec,
+            accepted,
+            beside,
+        })
     }
 
     /// The same reference to something that there is.
-    fn existing(&self, kind: &'static str, reference: Ref, beside: &mut BTreeMap<String, Value>) -> Ref {
+    fn existing(
+        &self,
+        kind: &'static str,
+        reference: Ref,
+        beside: &mut BTreeMap<String, Value>,
+    ) -> Ref {
         let Some(known) = self.ids.get(kind) else {
             panic!("world.yaml has no {kind}, but something refers to one");
         };
@@ -144,7 +166,11 @@ impl Cloud {
     pub fn resolved(&self, wanted: &Wanted) -> Value {
         let spec = wanted.accepted.spec.as_ref().unwrap();
         let id_of = |pointer: &str| {
-            let need = wanted.accepted.needs.iter().find(|it| it.pointer == pointer)?;
+            let need = wanted
+                .accepted
+                .needs
+                .iter()
+                .find(|it| it.pointer == pointer)?;
             let DeclaredWhat::Object { kind, reference } = &need.what else {
                 return None;
             };
@@ -166,7 +192,9 @@ impl Cloud {
                 DeclaredWhat::Value(_) => "value",
             };
             inputs.texts.insert(pointer.clone(), text.into());
-            inputs.files.insert(pointer.clone(), self.asset.path().to_owned());
+            inputs
+                .files
+                .insert(pointer.clone(), self.asset.path().to_owned());
         }
         let Ok((mut spec, _)) = wanted.kind.resolve(spec, &id_of, &inputs) else {
             return Value::Null;
@@ -193,11 +221,19 @@ impl Cloud {
     pub fn projected(&self, kind: &'static dyn AnyKind, spec: Value) -> Option<Wanted> {
         let accepted = accept(kind, &spec).ok()?;
         let is_there = |need: &Declared| match &need.what {
-            DeclaredWhat::Object { kind, reference: Ref::Id(id) } => self.there[kind].contains(id),
+            DeclaredWhat::Object {
+                kind,
+                reference: Ref::Id(id),
+            } => self.there[kind].contains(id),
             _ => false,
         };
         let beside = Vec::new();
-        accepted.needs.iter().all(is_there).then_some(Wanted { kind, spec, accepted, beside })
+        accepted.needs.iter().all(is_there).then_some(Wanted {
+            kind,
+            spec,
+            accepted,
+            beside,
+        })
     }
 }
 
@@ -228,7 +264,14 @@ impl Trial {
 
     /// The id of the object, once it is there.
     pub fn id(&self, kind: &dyn AnyKind) -> Option<String> {
-        self.sim.engine.snapshot().objects.get(&key(kind))?.status.id.clone()
+        self.sim
+            .engine
+            .snapshot()
+            .objects
+            .get(&key(kind))?
+            .status
+            .id
+            .clone()
     }
 
     /// Why it is not in order: code and words.
@@ -240,7 +283,10 @@ impl Trial {
         let Some(object) = snapshot.objects.get(&key(kind)) else {
             return Some(("Problem", self.sim.complaints().join("; ")));
         };
-        let words = object.status.condition("Progressing").map(|it| it.message.clone());
+        let words = object
+            .status
+            .condition("Progressing")
+            .map(|it| it.message.clone());
         Some((object.reason, words.unwrap_or_default()))
     }
 
@@ -248,13 +294,20 @@ impl Trial {
     pub fn look(&mut self, kind: &'static dyn AnyKind, id: &str) -> Option<(Found, Value)> {
         let all = |sim: &mut Sim, kind: &dyn AnyKind| -> Vec<Found> {
             let items = sim.items(kind.name());
-            items.into_iter().map(|item| kind.look(item).unwrap()).collect()
+            items
+                .into_iter()
+                .map(|item| kind.look(item).unwrap())
+                .collect()
         };
-        let found = all(&mut self.sim, kind).into_iter().find(|it| it.id == id)?;
+        let found = all(&mut self.sim, kind)
+            .into_iter()
+            .find(|it| it.id == id)?;
         let mut beside = Vec::new();
         for name in kind.attached() {
             let other = all(&mut self.sim, find(name).unwrap());
-            let those = other.into_iter().filter(|it| it.attached_to.iter().any(|to| to == id));
+            let those = other
+                .into_iter()
+                .filter(|it| it.attached_to.iter().any(|to| to == id));
             beside.extend(those.map(|it| (*name, it)));
         }
         let mut attached = Attached::default();
@@ -266,8 +319,18 @@ impl Trial {
     }
 
     /// Somebody else brings one field to another value, by the same requests; whether it worked.
-    pub fn by_hand(&mut self, kind: &'static dyn AnyKind, id: &str, field: &str, to: &Value) -> bool {
-        let rows: Vec<_> = kind.rows().into_iter().filter(|row| row.name == field).collect();
+    pub fn by_hand(
+        &mut self,
+        kind: &'static dyn AnyKind,
+        id: &str,
+        field: &str,
+        to: &Value,
+    ) -> bool {
+        let rows: Vec<_> = kind
+            .rows()
+            .into_iter()
+            .filter(|row| row.name == field)
+            .collect();
         let material = Material::default();
         for _ in 0..20 {
             let Some((found, have)) = self.look(kind, id) else {
@@ -330,7 +393,11 @@ fn key(kind: &dyn AnyKind) -> Key {
 }
 
 fn data_object(kind: &str, name: &str, data: &Value) -> Value {
-    let entry = if kind == "Secret" { "stringData" } else { "data" };
+    let entry = if kind == "Secret" {
+        "stringData"
+    } else {
+        "data"
+    };
     json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, entry: data})
 }
 
@@ -347,7 +414,10 @@ fn manifest(kind: &dyn AnyKind, spec: &Value, lifecycle: &Value) -> Value {
 
 /// What a kind says of a spec.
 pub fn accept(kind: &'static dyn AnyKind, spec: &Value) -> Result<Accepted, String> {
-    let shapes: Vec<_> = KINDS.iter().map(|kind| (kind.name(), kind.shape())).collect();
+    let shapes: Vec<_> = KINDS
+        .iter()
+        .map(|kind| (kind.name(), kind.shape()))
+        .collect();
     let text = manifest(kind, spec, &json!({})).to_string();
     let (manifests, problems) = parse::parse("x.yaml", &text, parse::Kinds(&shapes));
     let words = |problems: &[stackward::manifest::Problem]| {
@@ -357,5 +427,6 @@ pub fn accept(kind: &'static dyn AnyKind, spec: &Value) -> Result<Accepted, Stri
     if !problems.is_empty() {
         return Err(words(&problems));
     }
-    kind.accept(&manifests[0]).map_err(|problems| words(&problems))
+    kind.accept(&manifests[0])
+        .map_err(|problems| words(&problems))
 }

@@ -70,7 +70,14 @@ impl<'a> Case<'a> {
         if !wrong.is_empty() {
             return Err(Outcome::Broken(format!("projected: {}", wrong.join("; "))));
         }
-        let mut case = Self { cloud, wanted, trial, id, want, have };
+        let mut case = Self {
+            cloud,
+            wanted,
+            trial,
+            id,
+            want,
+            have,
+        };
         match case.quiet() {
             Ok(()) => Ok(case),
             Err(how) => Err(Outcome::Broken(format!("quiet: {how}"))),
@@ -85,7 +92,10 @@ impl<'a> Case<'a> {
         if writes.len() == before {
             return Ok(());
         }
-        Err(format!("written although nothing changed: {:?}", &writes[before..]))
+        Err(format!(
+            "written although nothing changed: {:?}",
+            &writes[before..]
+        ))
     }
 
     /// What is made of the projection is the same again.
@@ -104,7 +114,11 @@ impl<'a> Case<'a> {
             return Err("it is in no list".to_owned());
         };
         let wrong = unlike(kind, &self.have, &have);
-        if wrong.is_empty() { Ok(true) } else { Err(wrong.join("; ")) }
+        if wrong.is_empty() {
+            Ok(true)
+        } else {
+            Err(wrong.join("; "))
+        }
     }
 
     /// Keys of others stay, and do not show.
@@ -112,7 +126,9 @@ impl<'a> Case<'a> {
         let kind = self.wanted.kind;
         let mut tried = false;
         for row in kind.rows() {
-            let Compare::Pairs(key, value) = row.compare else { continue };
+            let Compare::Pairs(key, value) = row.compare else {
+                continue;
+            };
             if !in_place(&row) {
                 continue;
             }
@@ -132,7 +148,10 @@ impl<'a> Case<'a> {
             tried = true;
             self.settle()?;
             let have = self.have_now()?;
-            if !have[row.name].as_array().is_some_and(|all| all.contains(&foreign)) {
+            if !have[row.name]
+                .as_array()
+                .is_some_and(|all| all.contains(&foreign))
+            {
                 return Err(format!("{} lost {foreign}: {}", row.name, have[row.name]));
             }
             self.agrees(&have)?;
@@ -166,15 +185,25 @@ impl<'a> Case<'a> {
         let between = self.have_now()?;
         let is_drift = !diff(&kind.rows(), &self.want, &between).is_empty();
         let writes = self.trial.sim.writes().len();
-        self.settle()
-            .map_err(|why| format!("{} was {}, by hand {}: {why}", row.name, before[row.name], between[row.name]))?;
+        self.settle().map_err(|why| {
+            format!(
+                "{} was {}, by hand {}: {why}",
+                row.name, before[row.name], between[row.name]
+            )
+        })?;
         let after = self.have_now()?;
         let written = self.trial.sim.writes()[writes..].to_vec();
         if is_drift == written.is_empty() {
-            return Err(format!("{} by hand {}: written {written:?}", row.name, between[row.name]));
+            return Err(format!(
+                "{} by hand {}: written {written:?}",
+                row.name, between[row.name]
+            ));
         }
         if !is_drift && between != after {
-            return Err(format!("{} did not stay: {between}, then {after}", row.name));
+            return Err(format!(
+                "{} did not stay: {between}, then {after}",
+                row.name
+            ));
         }
         self.agrees(&after)?;
         Ok(is_drift || !set)
@@ -196,7 +225,11 @@ impl<'a> Case<'a> {
 
     fn agrees(&self, have: &Value) -> Result<(), String> {
         let wrong = unlike(self.wanted.kind, &self.want, have);
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong.join("; "))
+        }
     }
 }
 
@@ -207,10 +240,13 @@ fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
     let trouble = trial.trouble(wanted.kind);
     match (trouble, trial.id(wanted.kind)) {
         (None, Some(id)) => Ok((trial, id)),
-        (Some(("Refused" | "Backoff" | "NotOurs" | "Quota" | "Invalid" | "Stuck", why)), _) => Err(Outcome::Refused(why)),
-        (Some((code, why)), _) => {
-            Err(Outcome::Broken(format!("{code}: {why}\n{}", trial.sim.trace.join("\n"))))
+        (Some(("Refused" | "Backoff" | "NotOurs" | "Quota" | "Invalid" | "Stuck", why)), _) => {
+            Err(Outcome::Refused(why))
         }
+        (Some((code, why)), _) => Err(Outcome::Broken(format!(
+            "{code}: {why}\n{}",
+            trial.sim.trace.join("\n")
+        ))),
         (None, None) => Err(Outcome::Broken("it has no id".to_owned())),
     }
 }
@@ -232,7 +268,11 @@ fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
         if wanted.is_null() || ((is_birth || row.compare == Compare::IfTold) && there.is_null()) {
             continue;
         }
-        let told = if is_birth { told(wanted, there) } else { wanted.clone() };
+        let told = if is_birth {
+            told(wanted, there)
+        } else {
+            wanted.clone()
+        };
         let wanted = &told;
         if !is_like(row.compare, wanted, there) {
             wrong.push(format!("{}: {wanted} wanted, {there} there", row.name));
@@ -245,8 +285,13 @@ fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
 fn told(want: &Value, have: &Value) -> Value {
     match (want, have) {
         (Value::Object(want), Value::Object(have)) => {
-            let both = want.iter().filter_map(|(key, it)| Some((key, it, have.get(key)?)));
-            Value::Object(both.map(|(key, it, there)| (key.clone(), told(it, there))).collect())
+            let both = want
+                .iter()
+                .filter_map(|(key, it)| Some((key, it, have.get(key)?)));
+            Value::Object(
+                both.map(|(key, it, there)| (key.clone(), told(it, there)))
+                    .collect(),
+            )
         }
         _ => want.clone(),
     }
@@ -256,7 +301,9 @@ fn is_like(compare: Compare, want: &Value, have: &Value) -> bool {
     let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let within = |some: &Value, of: &Value| {
         let of = all(of);
-        all(some).iter().all(|it| of.iter().any(|other| holds(other, it)))
+        all(some)
+            .iter()
+            .all(|it| of.iter().any(|other| holds(other, it)))
     };
     match compare {
         Compare::Value | Compare::IfTold => holds(have, want),
@@ -271,9 +318,9 @@ fn holds(have: &Value, want: &Value) -> bool {
     match (have, want) {
         (_, Value::Null) => true,
         (Value::Null, Value::Object(want)) => want.values().all(|it| holds(have, it)),
-        (Value::Object(have), Value::Object(want)) => {
-            want.iter().all(|(key, it)| it.is_null() || have.get(key).is_some_and(|there| holds(there, it)))
-        }
+        (Value::Object(have), Value::Object(want)) => want
+            .iter()
+            .all(|(key, it)| it.is_null() || have.get(key).is_some_and(|there| holds(there, it))),
         (Value::Array(have), Value::Array(want)) => {
             have.len() == want.len() && have.iter().zip(want).all(|(there, it)| holds(there, it))
         }
@@ -285,7 +332,10 @@ fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let set = map.iter().filter(|(_, it)| !it.is_null());
-            Value::Object(set.map(|(key, it)| (key.clone(), without_nulls(it))).collect())
+            Value::Object(
+                set.map(|(key, it)| (key.clone(), without_nulls(it)))
+                    .collect(),
+            )
         }
         Value::Array(all) => all.iter().map(without_nulls).collect(),
         _ => value.clone(),

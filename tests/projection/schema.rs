@@ -52,7 +52,9 @@ impl<'a> Schema<'a> {
     }
 
     fn is_reference(self) -> bool {
-        self.at["$ref"].as_str().is_some_and(|it| it.ends_with("/Ref"))
+        self.at["$ref"]
+            .as_str()
+            .is_some_and(|it| it.ends_with("/Ref"))
     }
 
     fn is_type(self, name: &str) -> bool {
@@ -85,7 +87,9 @@ impl<'a> Schema<'a> {
 
     /// The number `name` of the schema, `maxLength` and its like.
     fn number(self, name: &str) -> Option<i64> {
-        self.at[name].as_i64().or(self.at[name].as_f64().map(|it| it as i64))
+        self.at[name]
+            .as_i64()
+            .or(self.at[name].as_f64().map(|it| it as i64))
     }
 
     /// Values that the schema allows.
@@ -152,7 +156,8 @@ impl<'a> Schema<'a> {
     fn maybe(self, required: bool) -> BoxedStrategy<Option<Value>> {
         let set = self.strategy().prop_map(Some);
         let null = self.is_type("null")
-            || (self.at["anyOf"].as_array()).is_some_and(|all| all.contains(&json!({"type": "null"})));
+            || (self.at["anyOf"].as_array())
+                .is_some_and(|all| all.contains(&json!({"type": "null"})));
         if required {
             set.boxed()
         } else if null {
@@ -202,7 +207,11 @@ impl<'a> Schema<'a> {
             Some("ipv4") => chosen(&IPS[..IPS.len() - 3]),
             Some("cidr") => chosen(CIDRS),
             Some("mac") => chosen(MACS),
-            Some("uri") => chosen(&["http://x", "https://cloud.example:8080/v1/", "HTTP://Y/%20?q=1"]),
+            Some("uri") => chosen(&[
+                "http://x",
+                "https://cloud.example:8080/v1/",
+                "HTTP://Y/%20?q=1",
+            ]),
             Some("uuid") => chosen(&[
                 "7d2c1a54-3b7f-4c7e-9a55-0c5f1f6b2a11",
                 "7D2C1A543B7F4C7E9A550C5F1F6B2A12",
@@ -223,16 +232,39 @@ impl<'a> Schema<'a> {
 }
 
 const IPS: &[&str] = &[
-    "10.1.0.20", "10.1.0.30", "10.1.0.1", "10.2.0.20", "10.2.0.1", "10.3.0.20", "10.4.0.1", "10.4.0.20",
-    "10.4.0.30", "192.0.2.1", "fd00:4::1", "FD00:4:0:0::20", "fd00:4::30",
+    "10.1.0.20",
+    "10.1.0.30",
+    "10.1.0.1",
+    "10.2.0.20",
+    "10.2.0.1",
+    "10.3.0.20",
+    "10.4.0.1",
+    "10.4.0.20",
+    "10.4.0.30",
+    "192.0.2.1",
+    "fd00:4::1",
+    "FD00:4:0:0::20",
+    "fd00:4::30",
 ];
 /// With host bits as well, which mean nothing.
 const CIDRS: &[&str] = &[
-    "10.4.0.0/24", "10.4.0.7/24", "10.4.0.0/16", "192.0.2.0/28", "192.0.2.1/32", "fd00:4::/64", "FD00:4:0::1/64",
-    "fd00:5::1/128", "0.0.0.0/0", "::/0",
+    "10.4.0.0/24",
+    "10.4.0.7/24",
+    "10.4.0.0/16",
+    "192.0.2.0/28",
+    "192.0.2.1/32",
+    "fd00:4::/64",
+    "FD00:4:0::1/64",
+    "fd00:5::1/128",
+    "0.0.0.0/0",
+    "::/0",
 ];
 /// In each spelling that there is.
-const MACS: &[&str] = &["fa:16:3e:00:00:01", "FA:16:3E:00:00:02", "fa-16-3e-00-00-03"];
+const MACS: &[&str] = &[
+    "fa:16:3e:00:00:01",
+    "FA:16:3E:00:00:02",
+    "fa-16-3e-00-00-03",
+];
 
 /// `a`, `b` or `c`, by name, by id or by a filter.
 fn reference() -> BoxedStrategy<Value> {
@@ -291,7 +323,10 @@ impl Coverage {
         }
         if let Some(items) = it.at.get("items") {
             let path = format!("{path}/*");
-            let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let list = value
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             self.walk(it.to(items), &path, None);
             for item in list {
                 self.walk(it.to(items), &path, Some(item));
