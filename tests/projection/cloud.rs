@@ -98,9 +98,10 @@ impl Cloud {
                     let reference = self.existing(kind, reference, &mut beside);
                     *place? = json!(reference);
                 }
-                DeclaredWhat::SecretKey { name, key } => {
+                DeclaredWhat::SecretKey { key, .. } => {
+                    *place? = json!("secret");
                     let data = json!({key: "a-secret"});
-                    beside.insert(name.clone(), data_object("Secret", &name, &data));
+                    beside.insert("Secret".to_owned(), data_object("Secret", "secret", &data));
                 }
                 DeclaredWhat::File { .. } => *place? = json!("asset"),
                 DeclaredWhat::Value(_) => {

@@ -240,9 +240,11 @@ fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
     let trouble = trial.trouble(wanted.kind);
     match (trouble, trial.id(wanted.kind)) {
         (None, Some(id)) => Ok((trial, id)),
-        (Some(("Refused" | "Backoff" | "NotOurs" | "Quota" | "Invalid" | "Stuck", why)), _) => {
+        (Some(("Refused" | "NotOurs" | "Quota" | "Invalid" | "Stuck", why)), _) => {
             Err(Outcome::Refused(why))
         }
+        // The service said no; a repair that did not hold is another matter.
+        (Some(("Backoff", why)), _) if why.contains(" answered 4") => Err(Outcome::Refused(why)),
         (Some((code, why)), _) => Err(Outcome::Broken(format!(
             "{code}: {why}\n{}",
             trial.sim.trace.join("\n")
