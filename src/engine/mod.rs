@@ -9,6 +9,7 @@ mod conclude;
 pub mod desired;
 mod flap;
 pub mod graph;
+pub mod guard;
 pub mod inventory;
 pub mod journal;
 mod lists;
@@ -23,7 +24,9 @@ mod resolve;
 pub mod scope;
 pub mod snapshot;
 pub mod status;
+mod stays;
 mod steps;
+mod succession;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,11 +43,12 @@ use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
 use desired::Desired;
+use guard::{Control, Limits, Prune, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
-use plan::Plan;
+use plan::{Drift, Plan};
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
@@ -93,6 +97,8 @@ pub enum Event {
         /// Why not.
         result: Result<(), String>,
     },
+    /// A person has spoken.
+    Control(Control),
     /// The time of an [`Effect::Alarm`] has come.
     Alarm,
 }
@@ -155,6 +161,12 @@ pub struct Settings {
     pub prune_data_grace: Duration,
     /// Whether an empty directory means that everything is to be deleted. Default no.
     pub prune_allow_empty: bool,
+    /// Whether what is not declared any more is deleted. Default after the guards.
+    pub prune: Prune,
+    /// How many deletions are made without asking.
+    pub prune_limits: Limits,
+    /// Whether nothing is written at all. Default no.
+    pub observe_only: bool,
     /// How long a create whose outcome is not known is looked for before it is tried again.
     /// Default 120 s, which is twice the client's deadline.
     pub uncertain_window: Duration,
@@ -174,6 +186,13 @@ impl Settings {
             prune_grace: Duration::from_secs(60),
             prune_data_grace: Duration::from_secs(600),
             prune_allow_empty: false,
+            prune: Prune::Auto,
+            prune_limits: Limits {
+                share: guard::Percent::FIFTH,
+                per_cycle: 25,
+                per_hour: 100,
+            },
+            observe_only: false,
             uncertain_window: Duration::from_secs(120),
             gone_after: Duration::from_secs(30),
             max_in_flight: 8,
@@ -207,6 +226,8 @@ pub struct Intention {
     pub exists: bool,
     /// Whether its manifest is gone.
     pub deleting: bool,
+    /// All that differs, with what it takes to change each; `plan` is only the next step.
+    pub drift: Drift,
 }
 
 /// The brain.
@@ -235,6 +256,9 @@ pub struct Engine {
     changes: Vec<Change>,
     /// Creates that wait for those changes to be on disk.
     recording: BTreeSet<Ticket>,
+    pruning: Pruning,
+    /// Another daemon writes with our owner id: how that was seen.
+    rival: Option<String>,
     visible: bool,
 }
 
@@ -262,6 +286,8 @@ impl Engine {
             readers: BTreeMap::new(),
             changes: Vec::new(),
             recording: BTreeSet::new(),
+            pruning: Pruning::default(),
+            rival: None,
             visible: false,
         }
     }
@@ -276,6 +302,7 @@ impl Engine {
                     owner: self.settings.owner,
                     ..settings
                 };
+                self.recount();
                 self.dirty.extend(self.work.keys().cloned());
             }
             Event::Connected { scope, result } => self.connected(scope, result, now),
@@ -289,6 +316,7 @@ impl Engine {
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
+            Event::Control(control) => self.control(&control),
             Event::Alarm => {}
         }
         self.run(now, &mut effects);
@@ -318,6 +346,7 @@ impl Engine {
         );
         self.dirty.extend(self.journal.records.keys().cloned());
         self.desired = desired;
+        self.recount();
         self.read_once = true;
         self.visible = true;
         for (scope, source) in changed_sources {
@@ -425,7 +454,6 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
-        let complete = result.is_ok();
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
@@ -433,13 +461,29 @@ impl Engine {
             for item in items {
                 let id = item["id"].as_str().unwrap_or("an item").to_owned();
                 match known.look(item) {
-                    Ok(item) => found.push(item),
+                    Ok(item) => found.push(item.at(now)),
                     Err(why) => malformed.push(format!("{id}: {why}")),
                 }
             }
             Ok(Listing::new(started_at, found, malformed))
         });
-        self.inventory.put(scope, kind, look);
+        let ours: BTreeSet<&str> = self
+            .work
+            .iter()
+            .filter(|(_, work)| work.deleting)
+            .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
+            .collect();
+        let complete = match look {
+            Ok(listing) => {
+                let expected = |id: &str| ours.contains(id);
+                let belief = self.inventory.believe(scope, kind, listing, expected);
+                belief.is_ok()
+            }
+            Err(failure) => {
+                self.inventory.fail(scope, kind, failure);
+                false
+            }
+        };
         self.lists.end(
             scope,
             kind,
@@ -531,6 +575,7 @@ impl Engine {
 
     fn change(&mut self, change: Change) {
         self.journal.apply(&change);
+        self.recount_one(&change);
         self.changes.push(change);
     }
 
@@ -546,7 +591,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.desired.objects.get(key);
+            let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
             let view = ObjectView {
@@ -571,6 +616,8 @@ impl Engine {
                 .collect(),
             at_rest: self.is_at_rest(),
             looked: self.read_once && self.lists.all_complete(),
+            paused: self.pause(),
+            frozen: self.judge(),
         }
     }
 
@@ -603,12 +650,11 @@ impl Engine {
             && self.changes.is_empty()
             && self.read_once
             && self.lists.all_complete()
-            && self.work.iter().all(|(key, work)| {
-                self.desired.objects.contains_key(key)
-                    && matches!(
-                        work.plan,
-                        Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
-                    )
+            && self.work.values().all(|work| {
+                matches!(
+                    work.plan,
+                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                )
             })
     }
 
@@ -619,7 +665,8 @@ impl Engine {
             Some(Intention {
                 plan: work.plan.clone()?,
                 exists: work.exists,
-                deleting: !self.desired.objects.contains_key(key),
+                deleting: self.declared(key).is_none(),
+                drift: work.drift.clone(),
             })
         };
         self.work
