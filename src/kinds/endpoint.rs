@@ -29,9 +29,11 @@ pub struct Spec {
     /// Whom it is for.
     pub interface: Interface,
     /// The address.
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// The id of its region, which must exist; none if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["RegionOne"]))]
     pub region: Option<String>,
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,9 +47,11 @@ pub struct Spec {
     pub port_security_enabled: Option<bool>,
     /// DNS domain of its ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["example.org.", ""]))]
     pub dns_domain: Option<String>,
     /// Availability zones to place its services in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [["nova"]]))]
     pub availability_zone_hints: Option<Vec<String>>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]

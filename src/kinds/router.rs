@@ -53,6 +53,7 @@ pub struct Spec {
     pub distributed: Option<bool>,
     /// Availability zones to place it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [["nova"]]))]
     pub availability_zone_hints: Option<Vec<String>>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,7 +34,7 @@ pub struct Spec {
     /// The network that it belongs to.
     pub network_ref: Ref,
     /// The address block, `192.168.50.0/24`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "cidr"))]
     pub cidr: IpNet,
     /// 4 or 6; what the address block says if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,7 +154,7 @@ pub struct Filter {
     pub network_ref: Option<Ref>,
     /// The address block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "cidr"))]
     pub cidr: Option<IpNet>,
     /// 4 or 6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ pub struct Status {
     #[serde(rename = "networkID")]
     pub network_id: String,
     /// The address block.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "cidr"))]
     pub cidr: IpNet,
     /// 4 or 6.
     pub ip_version: u8,

@@ -50,6 +50,7 @@ pub struct Spec {
     pub volume_type_ref: Option<Ref>,
     /// Availability zone; the cloud's default if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["nova"]))]
     pub availability_zone: Option<String>,
     /// An image to copy onto the volume when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

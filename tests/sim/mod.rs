@@ -194,6 +194,19 @@ impl Sim {
         self.project.clone()
     }
 
+    /// Another daemon, of another owner and with nothing on its disk, beside a copy of this cloud.
+    pub fn beside(&self, owner: u128) -> Self {
+        let mut sim = Self::of("admin", self.seed);
+        sim.settings.owner = Owner(Uuid::from_u128(owner));
+        sim.engine = Engine::new(sim.settings.clone(), Journal::default(), self.seed);
+        sim.now = self.now;
+        sim.world = self.world.clone();
+        sim.token.clone_from(&self.token);
+        sim.project.clone_from(&self.project);
+        sim.user.clone_from(&self.user);
+        sim
+    }
+
     /// The daemon dies and is started again: only the disk is left of it.
     pub fn restart(&mut self) {
         self.seed += 1;

@@ -97,6 +97,7 @@ pub struct Content {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Download {
     /// An http or https address.
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// How it is decompressed on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -211,6 +211,11 @@ impl World {
             Some(id) => id.as_str().map_or_else(|| id.to_string(), str::to_owned),
             None => self.new_uuid(),
         };
+        let fits = |c: char| c.is_ascii_alphanumeric() || ". _-".contains(c);
+        if id.is_empty() || id.trim() != id || !id.chars().all(fits) {
+            let why = format!("'{id}' does not match '^(?! )[a-zA-Z0-9. _-]+(?<! )$'");
+            return Err(invalid("id", &json!(id), &why));
+        }
         if self.compute.flavors.iter().any(|f| f.name == name) {
             return Err(Refusal::new(
                 409,
