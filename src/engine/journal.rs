@@ -34,6 +34,9 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
+    /// The id that it was adopted by and that is proven gone: that consent is spent.
+    #[serde(default)]
+    pub gone: Option<String>,
     /// Whether one of our creates made it (`false`: it was adopted by its content).
     pub made_here: bool,
     /// Whether its manifest asked to be let go instead of deleted.
@@ -53,6 +56,7 @@ impl Record {
             id: None,
             intent: None,
             given_up: Vec::new(),
+            gone: None,
             made_here: false,
             detach: false,
             protect: false,

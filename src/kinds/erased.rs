@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
-use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
+use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Compare, Row};
@@ -145,6 +145,12 @@ pub trait AnyKind: Sync {
     fn cascade(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
+    /// See [`Kind::OF_THE_CLOUD`].
+    fn of_the_cloud(&self) -> bool;
+    /// See [`Kind::UNTOLD`].
+    fn untold(&self) -> &'static [&'static str];
+    /// See [`Kind::ADOPTABLE`].
+    fn adoptable(&self) -> bool;
     /// FIELDS without the types.
     fn rows(&self) -> Vec<Row>;
     /// See [`Kind::list`].
@@ -168,6 +174,14 @@ pub trait AnyKind: Sync {
 
     /// See [`Kind::project`]; `null` when it does not serialize, which is a bug.
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value;
+    /// The same without what goes without saying: see [`Kind::abridge`].
+    fn abridged(&self, found: &Found, attached: &Attached<'_>) -> Value;
+    /// See [`Kind::made_by_cloud`].
+    fn made_by_cloud(&self, found: &Found) -> Option<&'static str>;
+    /// See [`Kind::needs`]; none when the spec is not understood.
+    fn needs(&self, spec: &Value) -> Vec<Declared>;
+    /// Why one that was adopted cannot be made again from this spec, if it cannot.
+    fn birth_fault(&self, spec: &Value) -> Option<String>;
     /// See [`Kind::status`].
     fn status(&self, found: &Found, attached: &Attached<'_>) -> Value;
 
@@ -290,6 +304,18 @@ impl<K: Kind> AnyKind for Of<K> {
         K::HOLDS_DATA
     }
 
+    fn of_the_cloud(&self) -> bool {
+        K::OF_THE_CLOUD
+    }
+
+    fn untold(&self) -> &'static [&'static str] {
+        K::UNTOLD
+    }
+
+    fn adoptable(&self) -> bool {
+        K::ADOPTABLE
+    }
+
     fn rows(&self) -> Vec<Row> {
         K::FIELDS
             .iter()
@@ -329,7 +355,12 @@ impl<K: Kind> AnyKind for Of<K> {
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
                 let mut spec: K::Spec = manifest::typed_all(manifest, base, value)?;
+                let exists = matches!(manifest.policy.adopt, Some(Adopt::Id(_)));
+                problems.extend(unadoptable::<K>(manifest));
                 for complaint in K::check(&spec) {
+                    if complaint.at_birth && exists {
+                        continue;
+                    }
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
                         &pointer,
@@ -396,6 +427,32 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value {
         Self::object(found).map_or(Value::Null, |object| json(&K::project(object, attached)))
+    }
+
+    fn abridged(&self, found: &Found, attached: &Attached<'_>) -> Value {
+        Self::object(found).map_or(Value::Null, |object| {
+            let mut spec = K::project(object, attached);
+            K::abridge(&mut spec);
+            json(&spec)
+        })
+    }
+
+    fn made_by_cloud(&self, found: &Found) -> Option<&'static str> {
+        K::made_by_cloud(Self::object(found).ok()?)
+    }
+
+    fn needs(&self, spec: &Value) -> Vec<Declared> {
+        let mut needs = Vec::new();
+        if let Ok(mut spec) = Self::typed(spec) {
+            K::needs(&mut spec, &mut |need| needs.push(need.declare()));
+        }
+        needs
+    }
+
+    fn birth_fault(&self, spec: &Value) -> Option<String> {
+        let complaints = K::check(&Self::typed(spec).ok()?);
+        let fault = complaints.into_iter().find(|it| it.at_birth)?;
+        Some(fault.message)
     }
 
     fn status(&self, found: &Found, attached: &Attached<'_>) -> Value {
@@ -555,6 +612,17 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
     {
         *reference = Ref::Id(id);
     }
+}
+
+/// What cannot carry our marker, and has no key of its own either, cannot be taken over.
+fn unadoptable<K: Kind>(manifest: &Manifest) -> Option<Problem> {
+    let asks = manifest.policy.adopt.is_some() && !K::ADOPTABLE;
+    let message = format!(
+        "a {} cannot be adopted: nothing of it can be changed",
+        K::NAME
+    );
+    let hint = "refer to it by `import: {id: ...}` with managementPolicy: unmanaged".to_owned();
+    asks.then(|| manifest.problem("/spec/adopt", Code::InvalidValue, message, Some(hint)))
 }
 
 /// In ORC's group a reference is the name of an object, nothing else.

@@ -220,6 +220,18 @@ impl Kind for SecurityGroup {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        // An empty list of rules is not left out: a new group has some.
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.stateful.take_if(|it| *it);
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
+    fn made_by_cloud(group: &Object) -> Option<&'static str> {
+        // Neutron keeps the name for it.
+        (group.standard.name() == "default").then_some("every project has one")
+    }
+
     fn status(group: &Object, _: &Attached<'_>) -> Status {
         let rule = |it: &RuleObject| RuleStatus {
             id: it.id.clone(),
