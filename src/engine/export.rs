@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::kinds::erased::{AnyKind, Found};
-use crate::kinds::field::Class;
+use crate::kinds::field::{Class, Compare};
 use crate::kinds::health::Health;
 use crate::kinds::need::{Declared, DeclaredWhat};
 use crate::kinds::{self, KINDS, MarkerPlace};
@@ -282,6 +282,13 @@ impl<'a> Seen<'a> {
         let mut spec = it.kind.abridged(it.found, &attached);
         if let Value::Object(fields) = &mut spec {
             fields.retain(|_, value| !value.is_null());
+            for row in it.kind.rows() {
+                if let Some(Value::Array(items)) = fields.get_mut(row.name)
+                    && is_unordered(row.compare)
+                {
+                    items.sort_by_key(Value::to_string);
+                }
+            }
         }
         spec
     }
@@ -432,6 +439,15 @@ fn target(need: &Declared) -> Option<(&'static str, &str)> {
         } => Some((kind, id)),
         _ => None,
     }
+}
+
+/// Does the order of this list mean nothing? Clouds then give it in any order. What is known by
+/// some of its fields (interfaces, rules) is put into its order by its kind.
+const fn is_unordered(compare: Compare) -> bool {
+    matches!(
+        compare,
+        Compare::Set | Compare::Pairs(..) | Compare::Contains | Compare::Elements([])
+    )
 }
 
 /// Is it what `validate` takes? If not, why.

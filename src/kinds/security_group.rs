@@ -9,7 +9,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use crate::manifest::Ref;
 
@@ -225,6 +225,10 @@ impl Kind for SecurityGroup {
         let _ = spec.description.take_if(|it| it.is_empty());
         let _ = spec.stateful.take_if(|it| *it);
         let _ = spec.tags.take_if(|it| it.is_empty());
+        // Neutron gives them in any order.
+        if let Some(rules) = &mut spec.rules {
+            rules.sort_by_cached_key(|rule| json!(rule).to_string());
+        }
     }
 
     fn made_by_cloud(group: &Object) -> Option<&'static str> {
@@ -408,7 +412,7 @@ mod tests {
     use super::*;
     use crate::manifest::Group;
     use crate::manifest::problem::Code;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     const RECORDED: &str = include_str!("testdata/security-group.json");
     const BY: Compare = Compare::Elements(rule::IDENTITY);

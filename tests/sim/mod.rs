@@ -22,7 +22,7 @@ use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
+use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source, Upload};
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::Reading;
@@ -105,7 +105,8 @@ impl Sim {
         sim
     }
 
-    fn log_in(&mut self, name: &str) {
+    /// The daemon and whoever works by hand are this user from now on.
+    pub fn log_in(&mut self, name: &str) {
         let domain = json!({"id": "default"});
         let user = json!({"name": name, "domain": domain, "password": "let-me-in"});
         let reply = self.world.handle(
@@ -398,6 +399,22 @@ impl Sim {
             response.value()
         );
         response.value().clone()
+    }
+
+    /// An image with data, made by hand; its id.
+    pub fn image_by_hand(&mut self, name: &str) -> String {
+        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        let image = self.by_hand("POST", "/image/v2/images", image);
+        let id = image["id"].as_str().unwrap().to_owned();
+        let upload = Body::Upload(Upload {
+            source: Source::Url("data".to_owned()),
+            decompress: None,
+            hash: None,
+        });
+        let path = format!("images/{id}/file");
+        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(upload);
+        self.send(&call).unwrap();
+        id
     }
 
     /// The items of a collection, as the project sees them.
