@@ -417,6 +417,11 @@ impl Sim {
         id
     }
 
+    /// The project that it works in.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
     /// The items of a collection, as the project sees them.
     pub fn items(&mut self, kind: &str) -> Vec<Value> {
         let list = stackward::kinds::find(kind).unwrap().list();
