@@ -221,13 +221,15 @@ fn put(sim: &mut Sim, inventory: &mut Inventory, scope: &Scope, kinds: &[&'stati
         let items = sim.items(kind.name()).into_iter();
         let found = items.map(|it| kind.look(it).unwrap()).collect();
         let listing = Listing::new(sim.now, found, Vec::new());
-        inventory.put(scope, kind.name(), Ok(listing));
+        inventory
+            .believe(scope, kind.name(), listing, |_| true)
+            .unwrap();
     }
 }
 
 fn exported(sim: &mut Sim) -> Export {
     let (scope, mut inventory) = (Scope::new(sim::SCOPE), Inventory::default());
-    let project = sim.project().to_owned();
+    let project = sim.project();
     let wish = Wish {
         kinds: usual_kinds(),
         scope: &scope,
@@ -250,15 +252,11 @@ fn files(export: &Export) -> Vec<File> {
 
 /// Everything in the project, without marks and the cloud's diary.
 fn world(sim: &mut Sim) -> BTreeMap<(&'static str, String), Value> {
-    let mut world = BTreeMap::new();
+    let (mut world, project) = (BTreeMap::new(), sim.project());
     for kind in usual_kinds() {
         for item in sim.items(kind.name()) {
             let found = kind.look(item.clone()).unwrap();
-            if found
-                .project
-                .as_deref()
-                .is_some_and(|it| it != sim.project())
-            {
+            if found.project.as_deref().is_some_and(|it| it != project) {
                 continue;
             }
             // A router's leg that is plugged in again has another id.
@@ -394,7 +392,7 @@ fn what_was_taken_over_is_put_right_when_it_is_changed_by_hand() {
 /// Changes each resource; how many.
 fn meddle(sim: &mut Sim, made: &Made) -> usize {
     let mut count = 0;
-    let project = sim.project().to_owned();
+    let project = sim.project();
     let neutron = [
         ("Network", "networks", "network"),
         ("Subnet", "subnets", "subnet"),

@@ -239,8 +239,11 @@ impl Look<'_> {
                 }
             }
             let listing = Listing::new(started_at, found, Vec::new());
-            self.inventory
-                .put(self.wish.scope, kind.name(), Ok(listing));
+            // It is the first look at this collection, so there is none to doubt it.
+            let believed = self
+                .inventory
+                .believe(self.wish.scope, kind.name(), listing, |_| true);
+            self.faults.extend(believed.err());
         }
     }
 }

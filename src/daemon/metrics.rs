@@ -34,8 +34,11 @@ pub struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     objects: IntGaugeVec,
+    reasons: IntGaugeVec,
     steps: IntCounterVec,
     problems: IntGaugeVec,
+    deletions: IntGaugeVec,
+    paused: IntGaugeVec,
     list_age: GaugeVec,
     journal_writes: IntCounterVec,
     scans: IntCounterVec,
@@ -132,6 +135,11 @@ impl Metrics {
                 "Objects by kind and the state of each of their conditions.",
                 &["kind", "condition", "status"],
             )?,
+            reasons: gauge(
+                "stackward_object_reasons",
+                "Objects by kind and why nothing is sent for them, or that something is.",
+                &["kind", "reason"],
+            )?,
             steps: counter(
                 "stackward_reconcile_steps_total",
                 "Requests that reconcile an object, by what for and how they ended.",
@@ -141,6 +149,16 @@ impl Metrics {
                 "stackward_problems",
                 "What is wrong with the manifests, by severity.",
                 &["severity"],
+            )?,
+            deletions: gauge(
+                "stackward_deletions",
+                "Objects whose manifest is gone and whose resource is not, by what they wait for.",
+                &["reason"],
+            )?,
+            paused: gauge(
+                "stackward_paused",
+                "1 while nothing at all is written.",
+                &[],
             )?,
             list_age,
             journal_writes: counter(
@@ -170,7 +188,10 @@ impl Metrics {
     /// They cannot be encoded, which is a bug.
     pub fn render(&self, snapshot: &Snapshot, now: Timestamp) -> Result<String, prometheus::Error> {
         self.objects.reset();
+        self.reasons.reset();
         for (key, object) in &snapshot.objects {
+            let labels = [&*key.kind, object.reason];
+            self.reasons.with_label_values(&labels).inc();
             for condition in &object.status.conditions {
                 let labels = [&*key.kind, condition.kind, truth(condition.status)];
                 self.objects.with_label_values(&labels).inc();
@@ -186,6 +207,12 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.problems.with_label_values(&[severity]).set(count);
         }
+        self.deletions.reset();
+        for object in snapshot.objects.values().filter(|object| object.deleting) {
+            self.deletions.with_label_values(&[object.reason]).inc();
+        }
+        let paused = i64::from(snapshot.paused.is_some());
+        self.paused.with_label_values::<&str>(&[]).set(paused);
         self.list_age.reset();
         for (scope, view) in &snapshot.scopes {
             for (kind, at) in &view.looked_at {
@@ -348,6 +375,23 @@ impl Metrics {
             .filter(|key| !now.objects.contains_key(key))
         {
             tracing::info!(object = %key, "object gone");
+        }
+        if now.paused != before.paused {
+            match &now.paused {
+                Some(why) => tracing::warn!(why, "nothing is written any more"),
+                None => tracing::info!("resources are written again"),
+            }
+        }
+        let hash = |snapshot: &Snapshot| snapshot.frozen.as_ref().map(|it| it.hash.clone());
+        if let Some(frozen) = &now.frozen
+            && hash(now) != hash(before)
+        {
+            tracing::warn!(
+                hash = frozen.hash,
+                objects = frozen.objects.len(),
+                managed = frozen.managed,
+                "deletions wait for `stackward approve`"
+            );
         }
         for problem in now
             .problems

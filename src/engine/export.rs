@@ -281,7 +281,11 @@ impl<'a> Seen<'a> {
             .attached(self.wish.scope, it.kind, &it.found.id);
         let mut spec = it.kind.abridged(it.found, &attached);
         if let Value::Object(fields) = &mut spec {
-            fields.retain(|_, value| !value.is_null());
+            // Nobody has to say that it is made in the project of the credentials.
+            let is_ours = |value: &Value| value["id"].as_str() == Some(self.wish.project);
+            fields.retain(|name, value| {
+                !value.is_null() && !(name == "projectRef" && is_ours(value))
+            });
             for row in it.kind.rows() {
                 if let Some(Value::Array(items)) = fields.get_mut(row.name)
                     && is_unordered(row.compare)

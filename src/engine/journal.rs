@@ -21,6 +21,8 @@ pub struct Journal {
     pub records: BTreeMap<Key, Record>,
     /// What each scope was when it was first seen.
     pub scopes: BTreeMap<Scope, Fingerprint>,
+    /// A person has paused the daemon: nothing is written until it is resumed.
+    pub paused: bool,
 }
 
 /// What is known of one object.
@@ -37,14 +39,24 @@ pub struct Record {
     /// The id that it was adopted by and that is proven gone: that consent is spent.
     #[serde(default)]
     pub gone: Option<String>,
+    /// Which incarnation of the object this is: a successor that is made beside the old one is the
+    /// next. Successors and what they replaced have records of their own until one is left.
+    #[serde(default)]
+    pub incarnation: u8,
     /// Whether one of our creates made it (`false`: it was adopted by its content).
     pub made_here: bool,
     /// Whether its manifest asked to be let go instead of deleted.
     pub detach: bool,
     /// Whether its manifest was protected against deletion.
     pub protect: bool,
+    /// A person has approved its deletion.
+    #[serde(default)]
+    pub approved: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
+    /// The project that it was made in, if its manifest names one or it was seen in it.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 impl Record {
@@ -57,10 +69,13 @@ impl Record {
             intent: None,
             given_up: Vec::new(),
             gone: None,
+            incarnation: 0,
             made_here: false,
             detach: false,
             protect: false,
+            approved: false,
             refers_to: Vec::new(),
+            project: None,
         }
     }
 }
@@ -85,6 +100,8 @@ pub enum Change {
     Forget(Key),
     /// Write down what a scope is.
     PutScope(Scope, Fingerprint),
+    /// Write down that the daemon is paused, or not any more.
+    Pause(bool),
 }
 
 impl Journal {
@@ -100,6 +117,7 @@ impl Journal {
             Change::PutScope(scope, fingerprint) => {
                 self.scopes.insert(scope.clone(), fingerprint.clone());
             }
+            Change::Pause(paused) => self.paused = *paused,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod desired;
 pub mod export;
 mod flap;
 pub mod graph;
+pub mod guard;
 pub mod inventory;
 pub mod journal;
 mod lists;
@@ -24,7 +25,9 @@ mod resolve;
 pub mod scope;
 pub mod snapshot;
 pub mod status;
+mod stays;
 mod steps;
+mod succession;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,11 +44,12 @@ use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
 use desired::Desired;
+use guard::{Control, Limits, Prune, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
-use plan::Plan;
+use plan::{Drift, Plan};
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
@@ -94,6 +98,8 @@ pub enum Event {
         /// Why not.
         result: Result<(), String>,
     },
+    /// A person has spoken.
+    Control(Control),
     /// The time of an [`Effect::Alarm`] has come.
     Alarm,
 }
@@ -156,6 +162,12 @@ pub struct Settings {
     pub prune_data_grace: Duration,
     /// Whether an empty directory means that everything is to be deleted. Default no.
     pub prune_allow_empty: bool,
+    /// Whether what is not declared any more is deleted. Default after the guards.
+    pub prune: Prune,
+    /// How many deletions are made without asking.
+    pub prune_limits: Limits,
+    /// Whether nothing is written at all. Default no.
+    pub observe_only: bool,
     /// How long a create whose outcome is not known is looked for before it is tried again.
     /// Default 120 s, which is twice the client's deadline.
     pub uncertain_window: Duration,
@@ -175,6 +187,13 @@ impl Settings {
             prune_grace: Duration::from_secs(60),
             prune_data_grace: Duration::from_secs(600),
             prune_allow_empty: false,
+            prune: Prune::Auto,
+            prune_limits: Limits {
+                share: guard::Percent::FIFTH,
+                per_cycle: 25,
+                per_hour: 100,
+            },
+            observe_only: false,
             uncertain_window: Duration::from_secs(120),
             gone_after: Duration::from_secs(30),
             max_in_flight: 8,
@@ -208,6 +227,8 @@ pub struct Intention {
     pub exists: bool,
     /// Whether its manifest is gone.
     pub deleting: bool,
+    /// All that differs, with what it takes to change each; `plan` is only the next step.
+    pub drift: Drift,
 }
 
 /// The brain.
@@ -236,6 +257,9 @@ pub struct Engine {
     changes: Vec<Change>,
     /// Creates that wait for those changes to be on disk.
     recording: BTreeSet<Ticket>,
+    pruning: Pruning,
+    /// Another daemon writes with our owner id: how that was seen.
+    rival: Option<String>,
     visible: bool,
 }
 
@@ -263,6 +287,8 @@ impl Engine {
             readers: BTreeMap::new(),
             changes: Vec::new(),
             recording: BTreeSet::new(),
+            pruning: Pruning::default(),
+            rival: None,
             visible: false,
         }
     }
@@ -277,6 +303,7 @@ impl Engine {
                     owner: self.settings.owner,
                     ..settings
                 };
+                self.recount();
                 self.dirty.extend(self.work.keys().cloned());
             }
             Event::Connected { scope, result } => self.connected(scope, result, now),
@@ -290,6 +317,7 @@ impl Engine {
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
+            Event::Control(control) => self.control(&control),
             Event::Alarm => {}
         }
         self.run(now, &mut effects);
@@ -319,6 +347,7 @@ impl Engine {
         );
         self.dirty.extend(self.journal.records.keys().cloned());
         self.desired = desired;
+        self.recount();
         self.read_once = true;
         self.visible = true;
         for (scope, source) in changed_sources {
@@ -426,7 +455,6 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
-        let complete = result.is_ok();
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
@@ -440,7 +468,23 @@ impl Engine {
             }
             Ok(Listing::new(started_at, found, malformed))
         });
-        self.inventory.put(scope, kind, look);
+        let ours: BTreeSet<&str> = self
+            .work
+            .iter()
+            .filter(|(_, work)| work.deleting)
+            .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
+            .collect();
+        let complete = match look {
+            Ok(listing) => {
+                let expected = |id: &str| ours.contains(id);
+                let belief = self.inventory.believe(scope, kind, listing, expected);
+                belief.is_ok()
+            }
+            Err(failure) => {
+                self.inventory.fail(scope, kind, failure);
+                false
+            }
+        };
         self.lists.end(
             scope,
             kind,
@@ -532,6 +576,7 @@ impl Engine {
 
     fn change(&mut self, change: Change) {
         self.journal.apply(&change);
+        self.recount_one(&change);
         self.changes.push(change);
     }
 
@@ -547,7 +592,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.desired.objects.get(key);
+            let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
             let view = ObjectView {
@@ -572,6 +617,8 @@ impl Engine {
                 .collect(),
             at_rest: self.is_at_rest(),
             looked: self.read_once && self.lists.all_complete(),
+            paused: self.pause(),
+            frozen: self.judge(),
         }
     }
 
@@ -604,12 +651,11 @@ impl Engine {
             && self.changes.is_empty()
             && self.read_once
             && self.lists.all_complete()
-            && self.work.iter().all(|(key, work)| {
-                self.desired.objects.contains_key(key)
-                    && matches!(
-                        work.plan,
-                        Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
-                    )
+            && self.work.values().all(|work| {
+                matches!(
+                    work.plan,
+                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                )
             })
     }
 
@@ -620,7 +666,8 @@ impl Engine {
             Some(Intention {
                 plan: work.plan.clone()?,
                 exists: work.exists,
-                deleting: !self.desired.objects.contains_key(key),
+                deleting: self.declared(key).is_none(),
+                drift: work.drift.clone(),
             })
         };
         self.work

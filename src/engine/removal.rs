@@ -54,7 +54,24 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let fate = self.fate(key, kind, &record, since, now);
+        // What was replaced goes by leave of `lifecycle.replace`, and is no pruning.
+        let is_pruned = !self.is_replaced(key);
+        let held = is_pruned.then(|| self.held(&record)).flatten();
+        let mut fate = self.fate(key, kind, &record, held, since, now);
+        let todo = |delete| Todo {
+            intent: if delete {
+                Intent::Delete
+            } else {
+                Intent::Inspect
+            },
+            why: Vec::new(),
+        };
+        if is_pruned
+            && matches!(fate, Fate::Read { delete: true, .. })
+            && let Some(waiting) = self.budget(&record, now)
+        {
+            fate = Fate::Wait(waiting);
+        }
         let plan = match fate {
             Fate::Forget => {
                 self.work.remove(key);
@@ -62,23 +79,19 @@ impl Engine {
                 self.visible = true;
                 // What it referred to may go now.
                 self.dirty.extend(record.refers_to);
+                self.dirty.extend(key.as_incarnation().map(|(key, _)| key));
                 return;
             }
             Fate::Wait(waiting) => Plan::Wait(waiting),
             Fate::Blocked(blocker) => Plan::Blocked(blocker),
+            Fate::Read { delete: true, .. } if self.pause().is_some() => {
+                Plan::Suspended(Some(todo(true)))
+            }
             Fate::Read { id, delete } => match self.paused(key, now) {
                 Some(waiting) => Plan::Wait(waiting),
                 None => {
-                    let intent = if delete {
-                        Intent::Delete
-                    } else {
-                        Intent::Inspect
-                    };
                     self.read_for_removal(key, kind, &record, &id, delete, now, effects);
-                    Plan::Do(Todo {
-                        intent,
-                        why: Vec::new(),
-                    })
+                    Plan::Do(todo(delete))
                 }
             },
         };
@@ -90,6 +103,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves: Truth::False,
+            left: &[],
             state: None,
             id: record.id,
             resource: serde_json::Value::Null,
@@ -107,6 +121,7 @@ impl Engine {
         key: &Key,
         kind: &'static dyn AnyKind,
         record: &Record,
+        held: Option<Blocker>,
         since: Timestamp,
         now: Timestamp,
     ) -> Fate {
@@ -128,13 +143,24 @@ impl Engine {
         } else {
             self.settings.prune_grace
         };
-        let until = after(since, grace);
-        if until > now {
-            return Fate::Wait(Waiting::Grace(until));
+        // What waits for a person says so at once; whether it is there at all is still looked at.
+        if held.is_none() {
+            let until = after(since, grace);
+            // What another one has replaced is not missed: its manifest is still there.
+            if until > now && !self.is_replaced(key) {
+                return Fate::Wait(Waiting::Grace(until));
+            }
+            let dependents = self.referrers(key);
+            if !dependents.is_empty() {
+                return Fate::Wait(Waiting::Dependents(dependents));
+            }
         }
-        let dependents = self.referrers(key);
-        if !dependents.is_empty() {
-            return Fate::Wait(Waiting::Dependents(dependents));
+        match self.followers(key, record) {
+            Ok(followers) if !followers.is_empty() => {
+                return Fate::Wait(Waiting::Followers(followers));
+            }
+            Ok(_) => {}
+            Err(waiting) => return Fate::Wait(waiting),
         }
         let work = self.work.get(key);
         let wrote_at = work.and_then(|work| work.wrote_at);
@@ -149,10 +175,11 @@ impl Engine {
                 (None, None) => Trace::Nowhere,
             }
         } else {
-            self.trace_by_marker(key, &record.scope, None, Some(record), listing)
+            self.trace_by_marker(key, &record.scope, None, None, Some(record), listing)
         };
         match trace {
             Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),
+            Trace::Here(_) if let Some(blocker) = held => Fate::Blocked(blocker),
             Trace::Here(found) => match self.would_go_too(kind, &record.scope, &found.id) {
                 Err(waiting) => Fate::Wait(waiting),
                 Ok(others) if !others.is_empty() => Fate::Blocked(Blocker::Refused(format!(
@@ -193,7 +220,8 @@ impl Engine {
 
     /// Why the manifests cannot be trusted to have lost this object on purpose.
     fn directory_doubt(&self, key: &Key) -> Option<String> {
-        if self.desired.held.contains(key) {
+        let base = key.as_incarnation().map(|(key, _)| key);
+        if self.desired.held.contains(base.as_ref().unwrap_or(key)) {
             return Some("its manifest has a problem".to_owned());
         }
         if let Some(why) = &self.desired.hiding {
@@ -293,6 +321,11 @@ impl Engine {
         let Some(ticket) = self.depart(key, &scope, service, Intent::Inspect, delete, now) else {
             return;
         };
+        if delete {
+            if !self.is_replaced(key) {
+                self.spend(record, now);
+            }
+        }
         if let Some(work) = self.work.get_mut(key) {
             work.doing = Some(
                 if delete {

@@ -42,6 +42,10 @@ impl Engine {
         for need in &object.accepted.needs {
             let failed = match &need.what {
                 DeclaredWhat::Object { kind, reference } => {
+                    if let Ref::Name(name) = reference {
+                        let name = format!("{}/{name}", object.key().namespace);
+                        inputs.names.insert(need.pointer.clone(), name);
+                    }
                     self.id_of(object, kind, reference).map(|id| {
                         ids.insert(&need.pointer, id);
                     })
@@ -109,6 +113,9 @@ impl Engine {
                 let Some(status) = self.status_of(&key) else {
                     return waiting(Stage::Created);
                 };
+                if self.makes_way(&key) {
+                    return waiting(Stage::Replaced);
+                }
                 match &status.id {
                     None => waiting(Stage::Created),
                     Some(_) if !status.is_available() => waiting(Stage::Ready),

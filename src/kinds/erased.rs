@@ -15,9 +15,11 @@ use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Compare, Row};
 use super::health::Health;
+pub use super::intent::Intent;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
-use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
+use super::orc::{self, Place};
+use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// One resource as it was seen.
 #[derive(Clone)]
@@ -62,63 +64,6 @@ pub struct Accepted {
     pub filter: Option<Value>,
     /// Everything that the spec or the filter needs from outside.
     pub needs: Vec<Declared>,
-}
-
-/// What one request is for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Intent {
-    /// Make it.
-    Create,
-    /// Bring these fields to what is wanted, in one update.
-    Update(Vec<&'static str>),
-    /// The action of one field.
-    Act(&'static str),
-    /// Add an element to a set.
-    Add(&'static str, Element),
-    /// Remove an element from a set.
-    Remove(&'static str, Element),
-    /// Move a stuck one on, by this action.
-    Remedy(String),
-    /// Write our marker onto it, by consent.
-    Adopt,
-    /// Read it alone: right before a deletion, or to learn whether it is gone.
-    Inspect,
-    /// Delete it.
-    Delete,
-}
-
-impl std::fmt::Display for Intent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Create => f.write_str("create"),
-            Self::Update(fields) => write!(f, "update {}", fields.join(", ")),
-            Self::Act(field) => write!(f, "change {field}"),
-            Self::Add(field, _) => write!(f, "add to {field}"),
-            Self::Remove(field, _) => write!(f, "remove from {field}"),
-            Self::Remedy(action) => f.write_str(action),
-            Self::Adopt => f.write_str("adopt"),
-            Self::Inspect => f.write_str("inspect"),
-            Self::Delete => f.write_str("delete"),
-        }
-    }
-}
-
-impl Intent {
-    /// The verb alone, from a closed set: a metric's label.
-    #[must_use]
-    pub const fn verb(&self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update(_) => "update",
-            Self::Act(_) => "act",
-            Self::Add(..) => "add",
-            Self::Remove(..) => "remove",
-            Self::Remedy(_) => "remedy",
-            Self::Adopt => "adopt",
-            Self::Inspect => "inspect",
-            Self::Delete => "delete",
-        }
-    }
 }
 
 impl std::fmt::Debug for dyn AnyKind {
@@ -202,6 +147,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::child`].
+    fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
@@ -210,6 +157,15 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -354,7 +310,12 @@ impl<K: Kind> AnyKind for Of<K> {
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
-                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)?;
+                let value = &orc::filled(manifest, value);
+                let asked = |known: &[Problem]| {
+                    orc::problems(manifest, Place::Resource, base, value, known)
+                };
+                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)
+                    .map_err(|known| with(known, asked))?;
                 let exists = matches!(manifest.policy.adopt, Some(Adopt::Id(_)));
                 problems.extend(unadoptable::<K>(manifest));
                 for complaint in K::check(&spec) {
@@ -370,6 +331,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     ));
                 }
                 problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
+                problems = with(problems, asked);
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base
@@ -377,8 +339,13 @@ impl<K: Kind> AnyKind for Of<K> {
             Content::Import(import) => {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
-                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)?;
+                    let asked = |known: &[Problem]| {
+                        orc::problems(manifest, Place::Filter, base, value, known)
+                    };
+                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)
+                        .map_err(|known| with(known, asked))?;
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
+                    problems = with(problems, asked);
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));
                 }
@@ -503,6 +470,10 @@ impl<K: Kind> AnyKind for Of<K> {
         spec["name"].as_str().map(str::to_owned)
     }
 
+    fn child(&self, spec: &Value, name: &str) -> Option<Child> {
+        K::child(&Self::typed(spec).ok()?, name)
+    }
+
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String> {
         K::natural_key(&Self::typed(spec).ok()?, name)
     }
@@ -522,6 +493,29 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn interrupts(&self, field: &str, want: &Value) -> bool {
         K::interrupts(field, want)
+    }
+
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
     }
 
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
@@ -602,6 +596,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }
@@ -623,6 +618,12 @@ fn unadoptable<K: Kind>(manifest: &Manifest) -> Option<Problem> {
     );
     let hint = "refer to it by `import: {id: ...}` with managementPolicy: unmanaged".to_owned();
     asks.then(|| manifest.problem("/spec/adopt", Code::InvalidValue, message, Some(hint)))
+}
+
+/// Problems, and what else there is to say when these are known.
+fn with(mut known: Vec<Problem>, more: impl FnOnce(&[Problem]) -> Vec<Problem>) -> Vec<Problem> {
+    known.extend(more(&known));
+    known
 }
 
 /// In ORC's group a reference is the name of an object, nothing else.

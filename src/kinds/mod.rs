@@ -14,12 +14,14 @@ pub mod floating_ip;
 pub mod group;
 pub mod health;
 pub mod image;
+pub mod intent;
 pub mod keypair;
 pub mod keystone;
 pub mod marker;
 pub mod need;
 pub mod network;
 pub mod neutron;
+pub mod orc;
 pub mod port;
 pub mod project;
 pub mod role;
@@ -187,6 +189,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal in words, if this is so.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn when(is_so: bool, message: &str) -> Result<(), Self> {
+        if is_so {
+            return Err(Self::new(message));
+        }
+        Ok(())
+    }
+
     /// A refusal in words.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
@@ -234,6 +247,17 @@ impl Complaint {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// An object that another one's spec stands for, beside the other one itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Child {
+    /// Its kind, which has no envelope.
+    pub kind: &'static str,
+    /// Its name, in the namespace of the other one.
+    pub name: String,
+    /// Its spec.
+    pub spec: Value,
 }
 
 /// One element of a set that is to be added or removed.
@@ -330,6 +354,13 @@ pub trait Kind: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// The object that the spec of the object of this name stands for, beside itself: it is looked
+    /// after as if it had a manifest of its own.
+    fn child(spec: &Self::Spec, name: &str) -> Option<Child> {
+        let _ = (spec, name);
+        None
+    }
+
     /// Folds the inputs into a spec whose references are resolved: after this it is what is
     /// compared and created. Secrets go into the result, never into the spec.
     ///
@@ -403,6 +434,33 @@ pub trait Kind: Send + Sync + Sized + 'static {
     fn is_meant(spec: &Self::Spec, object: &Self::Object) -> bool {
         let _ = (spec, object);
         false
+    }
+
+    /// Do these two specs say the same of a field although the values differ?
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        let _ = (field, want, have);
+        false
+    }
+
+    /// Why an action, or the addition of an element, would be refused or never end as things are:
+    /// in words that say what to do about it.
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        object: &Self::Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        let _ = (field, element, object, attached);
+        None
+    }
+
+    /// Can a new one with this spec be made while this one is still there? By default yes.
+    ///
+    /// # Errors
+    /// What only one of them can have: a fixed address, a port, a volume.
+    fn beside(spec: &Self::Spec, object: &Self::Object) -> Result<(), Refusal> {
+        let _ = (spec, object);
+        Ok(())
     }
 
     /// For a stuck one: what moves it on, if anything does. [`field::Change::Action`] or, if the

@@ -142,7 +142,7 @@ class Person:
                 count += 1
         for kind, command in (
                 ('network', 'network set --name hijacked {id}'),
-                ('subnet', 'subnet set --name hijacked --dns-nameserver 192.0.2.53 {id}'),
+                ('subnet', 'subnet set --name hijacked {id}'),
                 ('router', 'router set --name hijacked --disable {id}'),
                 ('address_scope', 'address scope set --name hijacked {id}'),
                 ('trunk', 'network trunk set --name hijacked --disable {id}'),
@@ -341,7 +341,6 @@ class Round:
         writes = daemon.writes()
         daemon.wait_rest()
         require(daemon.writes() == writes, 'it still writes')
-        self.nothing_left()
 
     def run(self):
         run = self.checks.run
@@ -355,6 +354,7 @@ class Round:
             with self.stackward.start(self.manifests, self.state) as daemon:
                 run('adoption: what is changed by hand is put right', self.put_right, daemon)
                 run('adoption: and then it rests', self.rests, daemon)
+            run('adoption: and there is nothing to do', self.nothing_left)
         finally:
             start = time.time()
             self.person.remove()
