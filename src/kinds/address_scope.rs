@@ -152,6 +152,10 @@ impl Kind for AddressScope {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.shared.take_if(|it| !*it);
+    }
+
     fn status(scope: &Object, _: &Attached<'_>) -> Status {
         Status {
             name: Marker::split(&scope.name).0.to_owned(),

@@ -207,6 +207,7 @@ impl Kind for Flavor {
     ];
     const NATIVE_FILTERS: &'static [&'static str] =
         &["/ephemeral", "/swap", "/minRam", "/minVcpus", "/minDisk"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -240,6 +241,14 @@ impl Kind for Flavor {
             is_public: flavor.is_public,
             extra_specs: extra_specs(flavor),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.ephemeral.take_if(|it| *it == 0);
+        let _ = spec.swap.take_if(|it| *it == 0);
+        let _ = spec.is_public.take_if(|it| *it);
+        let _ = spec.extra_specs.take_if(|it| it.is_empty());
     }
 
     fn status(flavor: &Object, _: &Attached<'_>) -> Status {

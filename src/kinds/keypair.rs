@@ -116,6 +116,7 @@ impl Kind for KeyPair {
         Field::new("publicKeyFile", Change::Birth),
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &["/publicKeyFile"];
+    const UNTOLD: &'static [&'static str] = &["the private key"];
 
     type Spec = Spec;
     type Filter = Filter;

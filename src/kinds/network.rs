@@ -245,6 +245,17 @@ impl Kind for Network {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.shared.take_if(|it| !*it);
+        let _ = spec.external.take_if(|it| !*it);
+        let _ = spec.port_security_enabled.take_if(|it| *it);
+        let _ = spec.dns_domain.take_if(|it| it.is_empty());
+        let _ = spec.availability_zone_hints.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
     fn status(network: &Object, _: &Attached<'_>) -> Status {
         let provider = Provider {
             network_type: network.network_type.clone(),

@@ -255,6 +255,17 @@ impl Kind for Router {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.external_gateways.take_if(|it| it.is_empty());
+        let _ = spec.enable_snat.take_if(|it| *it);
+        let _ = spec.routes.take_if(|it| it.is_empty());
+        let _ = spec.distributed.take_if(|it| !*it);
+        let _ = spec.availability_zone_hints.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
     fn status(router: &Object, _: &Attached<'_>) -> Status {
         let gateway = router
             .external_gateway_info

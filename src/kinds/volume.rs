@@ -273,6 +273,20 @@ impl Kind for Volume {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        // The zone of hosts that were given none.
+        let _ = spec.availability_zone.take_if(|it| it == "nova");
+        let _ = spec.metadata.take_if(|it| it.is_empty());
+        // A copy names the image of what it was made from too.
+        if spec.snapshot_ref.is_some() {
+            (spec.source_volume_ref, spec.image_ref) = (None, None);
+        }
+        if spec.source_volume_ref.is_some() {
+            spec.image_ref = None;
+        }
+    }
+
     fn status(volume: &Object, _: &Attached<'_>) -> Status {
         Status {
             name: volume.name.clone().unwrap_or_default(),

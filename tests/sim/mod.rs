@@ -24,7 +24,7 @@ use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
 use stackward::kinds::call::{
-    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID, Upload,
 };
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
@@ -164,7 +164,8 @@ impl Sim {
         sim
     }
 
-    fn log_in(&mut self, name: &str) {
+    /// The daemon and whoever works by hand are this user from now on.
+    pub fn log_in(&mut self, name: &str) {
         let domain = json!({"id": "default"});
         let user = json!({"name": name, "domain": domain, "password": "let-me-in"});
         let reply = self.world.handle(
@@ -537,6 +538,22 @@ impl Sim {
             response.value()
         );
         response.value().clone()
+    }
+
+    /// An image with data, made by hand; its id.
+    pub fn image_by_hand(&mut self, name: &str) -> String {
+        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        let image = self.by_hand("POST", "/image/v2/images", image);
+        let id = image["id"].as_str().unwrap().to_owned();
+        let upload = Body::Upload(Upload {
+            source: Source::Url("data".to_owned()),
+            decompress: None,
+            hash: None,
+        });
+        let path = format!("images/{id}/file");
+        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(upload);
+        self.send(&call).unwrap();
+        id
     }
 
     /// The items of a collection, as the project sees them.
