@@ -399,3 +399,43 @@ fn a_snapshot_is_taken_before_the_old_one_goes_by_both_leaves_only() {
         "{writes:#?}"
     );
 }
+
+#[test]
+fn there_cannot_be_two_of_what_is_fixed_in_one_place() {
+    let refused = |kind: &str, spec: Value, item: Value| {
+        let kind = stackward::kinds::find(kind).unwrap();
+        let found = kind.look(item).unwrap();
+        kind.beside(&spec, &found).err().map(|it| it.message)
+    };
+    let port = |network: &str, address: Value| {
+        let spec = json!({"networkRef": {"id": network}, "addresses": [address]});
+        let item = json!({"id": "p", "network_id": "n", "mac_address": "fa:16:3e:00:00:01",
+            "device_id": "", "device_owner": "", "fixed_ips": [], "name": "p", "description": ""});
+        refused("Port", spec, item)
+    };
+    let fixed = json!({"subnetRef": {"id": "s"}, "ip": "10.0.0.9"});
+    let free = json!({"subnetRef": {"id": "s"}});
+    assert!(port("n", fixed.clone()).unwrap().contains("addresses"));
+    assert_eq!(port("n", free), None);
+    assert_eq!(port("m", fixed), None, "in another network it is free");
+    let address = |spec: Value| {
+        let item = json!({"id": "f", "floating_ip_address": "172.24.4.9",
+            "floating_network_id": "n", "port_id": "p", "description": ""});
+        refused("FloatingIP", spec, item)
+    };
+    let network = json!({"id": "m"});
+    let spec = json!({"floatingNetworkRef": network, "floatingIP": "172.24.4.9"});
+    assert!(address(spec).unwrap().contains("the address"));
+    let spec = json!({"floatingNetworkRef": network, "portRef": {"id": "p"}});
+    assert!(address(spec).unwrap().contains("associated"));
+    assert_eq!(address(json!({"floatingNetworkRef": network})), None);
+    let trunk = |port: &str| {
+        let spec = json!({"portRef": {"id": "parent"}, "subports": [{"portRef": {"id": port},
+            "segmentationID": 7, "segmentationType": "vlan"}]});
+        let item = json!({"id": "t", "port_id": "old", "name": "t", "description": "",
+            "sub_ports": [{"port_id": "a", "segmentation_id": 7, "segmentation_type": "vlan"}]});
+        refused("Trunk", spec, item)
+    };
+    assert!(trunk("a").unwrap().contains("subports"));
+    assert_eq!(trunk("b"), None);
+}

@@ -306,7 +306,7 @@ pub(crate) const RUNS: &[Run] = &[
         };
         vec![group("affinity"), group("anti-affinity"), group("affinity")]
     }),
-    run("what follows to the new one", || {
+    run("replacement and what follows", || {
         let all = |stateful: bool, zone: &str| {
             let first =
                 |spec: Value| json!({"lifecycle": {"replace": "CreateFirst"}, "resource": spec});
