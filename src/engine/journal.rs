@@ -51,6 +51,9 @@ pub struct Record {
     pub approved: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
+    /// The project that it was made in, if its manifest names one or it was seen in it.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 impl Record {
@@ -68,6 +71,7 @@ impl Record {
             protect: false,
             approved: false,
             refers_to: Vec::new(),
+            project: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod replace;
 mod resolve;
 pub mod scope;
 pub mod snapshot;
+mod stays;
 pub mod status;
 mod steps;
 mod succession;
@@ -460,7 +461,7 @@ impl Engine {
             for item in items {
                 let id = item["id"].as_str().unwrap_or("an item").to_owned();
                 match known.look(item) {
-                    Ok(item) => found.push(item),
+                    Ok(item) => found.push(item.at(now)),
                     Err(why) => malformed.push(format!("{id}: {why}")),
                 }
             }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
-use crate::kinds::field::diff;
+use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
 use crate::manifest::{Adopt, Content, Key};
 
@@ -120,7 +120,7 @@ impl Engine {
                 );
                 Observed::Unknown(Waiting::LookFailed(why))
             }
-            Trace::Nowhere => self.observe_adoptable(object, listing, work, now),
+            Trace::Nowhere => self.observe_adoptable(object, spec, listing, work, now),
         }
     }
 
@@ -207,6 +207,7 @@ impl Engine {
     fn observe_adoptable<'a>(
         &'a self,
         object: &'a Object,
+        spec: &Value,
         listing: &'a Listing,
         work: Option<&Work>,
         now: Timestamp,
@@ -221,7 +222,8 @@ impl Engine {
                 .items
                 .iter()
                 .filter(|found| {
-                    found.name == object.name && self.is_in_project(&object.scope, found)
+                    found.name == object.name
+                        && self.is_in_project(&object.scope, &[named_project(spec)], found)
                 })
                 .collect(),
         };
@@ -257,6 +259,7 @@ impl Engine {
             key,
             &object.scope,
             object.policy().adopt.as_ref(),
+            named_project(spec),
             record,
             listing,
         )
@@ -268,11 +271,14 @@ impl Engine {
         key: &Key,
         scope: &Scope,
         adopt: Option<&Adopt>,
+        project: Option<&str>,
         record: Option<&'a Record>,
         listing: &'a Listing,
     ) -> Trace<'a> {
-        let ours = match self.incarnation_in_force(key, scope, listing) {
-            Ok(identity) => self.marked(&identity, scope, listing),
+        let recorded = record.and_then(|record| record.project.as_deref());
+        let projects = [project, recorded];
+        let ours = match self.incarnation_in_force(key, scope, &projects, listing) {
+            Ok(identity) => self.marked(&identity, scope, &projects, listing),
             Err(blocker) => return Trace::Blocked(blocker),
         };
         match ours[..] {
@@ -307,6 +313,7 @@ impl Engine {
         &self,
         identity: &Key,
         scope: &Scope,
+        projects: &[Option<&str>],
         listing: &'a Listing,
     ) -> Vec<&'a Found> {
         let owner = self.settings.owner;
@@ -317,7 +324,7 @@ impl Engine {
                     .marker
                     .is_some_and(|marker| marker.owner == owner.short())
             })
-            .filter(|found| self.is_in_project(scope, found))
+            .filter(|found| self.is_in_project(scope, projects, found))
             .collect();
         if ours.len() > 1 {
             ours.retain(|found| found.health != Health::Leaving);
@@ -377,7 +384,12 @@ impl Engine {
                 .inventory
                 .attached(&object.scope, object.kind, &found.id),
         );
-        let differs = diff(&object.kind.rows(), spec, &have);
+        // What the cloud does not tell of a stranger is no proof that it is the same.
+        let mut rows = object.kind.rows();
+        for row in rows.iter_mut().filter(|row| row.compare == Compare::IfTold) {
+            row.compare = Compare::Value;
+        }
+        let differs = diff(&rows, spec, &have);
         if is_known || differs.is_empty() || object.policy().adopt.is_some() {
             return Trace::Here(found);
         }
@@ -391,13 +403,27 @@ impl Engine {
     }
 
     /// Ownership is checked on our side: admin tokens and dropped filters show other projects.
-    pub(super) fn is_in_project(&self, scope: &Scope, found: &Found) -> bool {
+    /// Besides the project of the credentials it may be in one of `others`: the one that the
+    /// manifest names, or the one that it was made in.
+    pub(super) fn is_in_project(
+        &self,
+        scope: &Scope,
+        others: &[Option<&str>],
+        found: &Found,
+    ) -> bool {
         match (self.links.get(scope), &found.project) {
-            (Some(Link::Up(fingerprint)), Some(project)) => *project == fingerprint.project,
+            (Some(Link::Up(fingerprint)), Some(project)) => {
+                *project == fingerprint.project || others.contains(&Some(project))
+            }
             (_, None) => true,
             _ => false,
         }
     }
+}
+
+/// The project that a resolved spec has its resource made in, if it names one.
+pub(super) fn named_project(spec: &Value) -> Option<&str> {
+    spec["projectRef"]["id"].as_str()
 }
 
 fn adopt_id(adopt: Option<&Adopt>) -> &str {

@@ -84,24 +84,25 @@ impl Engine {
         &self,
         key: &Key,
         scope: &Scope,
+        projects: &[Option<&str>],
         listing: &Listing,
     ) -> Result<Key, Blocker> {
         let identity = self.identity(key);
         let is_recorded = self.journal.records.contains_key(key);
         if key.as_incarnation().is_some()
-            || is_recorded && !self.marked(&identity, scope, listing).is_empty()
+            || is_recorded && !self.marked(&identity, scope, projects, listing).is_empty()
         {
             return Ok(identity);
         }
         let is_free = |number: &u8| {
             let incarnation = key.incarnation(*number);
             !self.journal.records.contains_key(&incarnation)
-                && !self.marked(&incarnation, scope, listing).is_empty()
+                && !self.marked(&incarnation, scope, projects, listing).is_empty()
         };
         let mut free: Vec<u8> = (0..INCARNATIONS).filter(is_free).collect();
         if free.len() > 1 {
             free.retain(|number| {
-                let marked = self.marked(&key.incarnation(*number), scope, listing);
+                let marked = self.marked(&key.incarnation(*number), scope, projects, listing);
                 marked.iter().any(|found| found.health != Health::Leaving)
             });
         }
@@ -113,7 +114,7 @@ impl Engine {
             _ => Err(Blocker::Ambiguous {
                 what: "several resources carry its marker".to_owned(),
                 ids: (0..INCARNATIONS)
-                    .flat_map(|it| self.marked(&key.incarnation(it), scope, listing))
+                    .flat_map(|it| self.marked(&key.incarnation(it), scope, projects, listing))
                     .map(|found| found.id.clone())
                     .collect(),
             }),
@@ -301,12 +302,14 @@ impl Engine {
                 if self.journal.records.contains_key(&other) {
                     return None;
                 }
-                let marked = self.marked(&other, &object.scope, listing);
+                let projects = [record.project.as_deref()];
+                let marked = self.marked(&other, &object.scope, &projects, listing);
                 let found = marked.first()?;
                 let mut stray = Record::new(object.scope.clone());
                 stray.id = Some(found.id.clone());
                 stray.incarnation = number;
                 stray.made_here = true;
+                stray.project = found.project.clone();
                 stray.refers_to = record.refers_to.clone();
                 (found.health != Health::Leaving).then_some((other, stray))
             })

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::super::json::{Object, bool_text};
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Account, World};
@@ -17,7 +18,10 @@ impl World {
         gigabytes: i64,
     ) -> Result<(), Refusal> {
         for (name, asked) in [("volumes", volumes), ("gigabytes", gigabytes)] {
-            let (limit, used) = (self.volume_quota(name), self.volume_usage(project, name));
+            let (limit, used) = (
+                self.limit(Counted::Volume, project, name),
+                self.volume_usage(project, name),
+            );
             if asked > 0 && limit >= 0 && used + asked > limit {
                 return Err(over_quota(name, asked, limit, used));
             }
@@ -27,7 +31,7 @@ impl World {
 
     pub(super) fn check_snapshot_quota(&self, project: &str) -> Result<(), Refusal> {
         let (limit, used) = (
-            self.volume_quota("snapshots"),
+            self.limit(Counted::Volume, project, "snapshots"),
             self.volume_usage(project, "snapshots"),
         );
         if limit >= 0 && used >= limit {
@@ -38,7 +42,8 @@ impl World {
     }
 
     pub(super) fn volume_limits(&self, account: &Account) -> Value {
-        let (project, limit) = (&account.project_id, |name: &str| self.volume_quota(name));
+        let project = &account.project_id;
+        let limit = |name: &str| self.limit(Counted::Volume, project, name);
         let used = |name: &str| self.volume_usage(project, name);
         json!({"limits": {"rate": [], "absolute": {
             "maxTotalVolumes": limit("volumes"), "maxTotalSnapshots": limit("snapshots"),
@@ -65,17 +70,11 @@ impl World {
             (&Method::GET, [] | ["defaults"]) => {}
             (&Method::PUT, []) if account.admin => {
                 let body = request.body_json().unwrap_or_default();
-                let wanted = body
-                    .get("quota_set")
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default();
-                self.set_options(|options| {
-                    let limits = wanted
-                        .iter()
-                        .filter_map(|(k, v)| Some((k.clone(), v.as_i64()?)));
-                    options.quotas.volume.extend(limits);
-                });
+                self.set_limits(Counted::Volume, project, body.get("quota_set"));
+            }
+            (&Method::DELETE, []) if account.admin => {
+                self.reset_limits(Counted::Volume, project);
+                return Ok(Response::empty(200));
             }
             _ => {
                 return Err(Refusal::new(
@@ -86,19 +85,15 @@ impl World {
         }
         let with_usage = request.arg("usage").and_then(bool_text).unwrap_or(false);
         let mut set = Object::from_iter([("id".to_owned(), json!(project))]);
-        for (name, limit) in &self.options.quotas.volume {
+        for (name, limit) in self.limits(Counted::Volume, project) {
             let shown = if with_usage {
-                json!({"limit": limit, "in_use": self.volume_usage(project, name), "reserved": 0})
+                json!({"limit": limit, "in_use": self.volume_usage(project, &name), "reserved": 0})
             } else {
                 json!(limit)
             };
-            set.insert(name.clone(), shown);
+            set.insert(name, shown);
         }
         Ok(Response::json(200, json!({ "quota_set": set })))
-    }
-
-    fn volume_quota(&self, name: &str) -> i64 {
-        self.options.quotas.volume.get(name).copied().unwrap_or(-1)
     }
 
     fn volume_usage(&self, project: &str, name: &str) -> i64 {
