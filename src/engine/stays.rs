@@ -31,7 +31,10 @@ pub(super) fn refuse_changes(desired: &mut Desired, previous: &Desired) {
 }
 
 fn changes(before: &Object, after: &Object) -> Vec<Problem> {
-    if [before, after].iter().any(|it| it.manifest.group != Group::Orc) {
+    if [before, after]
+        .iter()
+        .any(|it| it.manifest.group != Group::Orc)
+    {
         return Vec::new();
     }
     let problem = |pointer: &str, message: &str| {

@@ -97,7 +97,9 @@ impl Engine {
         let is_free = |number: &u8| {
             let incarnation = key.incarnation(*number);
             !self.journal.records.contains_key(&incarnation)
-                && !self.marked(&incarnation, scope, projects, listing).is_empty()
+                && !self
+                    .marked(&incarnation, scope, projects, listing)
+                    .is_empty()
         };
         let mut free: Vec<u8> = (0..INCARNATIONS).filter(is_free).collect();
         if free.len() > 1 {

@@ -457,7 +457,10 @@ impl Kind for FloatingIp {
             && status
                 .as_ref()
                 .is_none_or(|it| Some(it) == address.status.as_ref())
-            && neutron::is_of(filter.project_ref.as_ref(), address.standard.project().as_deref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                address.standard.project().as_deref(),
+            )
     }
 }
 

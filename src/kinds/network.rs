@@ -369,7 +369,10 @@ impl Kind for Network {
         };
         network.standard.is(&wanted)
             && external.is_none_or(|it| it == network.external.unwrap_or_default())
-            && neutron::is_of(filter.project_ref.as_ref(), network.standard.project().as_deref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                network.standard.project().as_deref(),
+            )
     }
 }
 

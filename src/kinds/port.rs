@@ -133,10 +133,14 @@ impl Kind for Port {
             vnic_type: port.vnic_type.clone(),
             trusted_vif: port.trusted,
             propagate_uplink_status: port.propagate_uplink_status,
-            host_id: port.host_id.as_deref().and_then(neutron::filled).map(|id| HostId {
-                id: Some(id),
-                server_ref: None,
-            }),
+            host_id: port
+                .host_id
+                .as_deref()
+                .and_then(neutron::filled)
+                .map(|id| HostId {
+                    id: Some(id),
+                    server_ref: None,
+                }),
             value_specs: None,
             tags: Some(port.standard.tags()),
             project_ref: port.standard.project_ref(),
@@ -413,7 +417,10 @@ impl Kind for Port {
             && mac_address
                 .as_ref()
                 .is_none_or(|it| canonical_mac(it) == canonical_mac(&port.mac_address))
-            && neutron::is_of(filter.project_ref.as_ref(), port.standard.project().as_deref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                port.standard.project().as_deref(),
+            )
     }
 }
 

@@ -416,8 +416,10 @@ impl Kind for Router {
             tags_any: tags_any.as_deref(),
             not_tags: not_tags.as_deref(),
             not_tags_any: not_tags_any.as_deref(),
-        })
-            && neutron::is_of(filter.project_ref.as_ref(), router.standard.project().as_deref())
+        }) && neutron::is_of(
+            filter.project_ref.as_ref(),
+            router.standard.project().as_deref(),
+        )
     }
 }
 

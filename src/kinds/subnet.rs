@@ -574,7 +574,10 @@ impl Kind for Subnet {
             && gateway_ip.is_none_or(|it| Some(it) == subnet.gateway_ip)
             && address_mode.is_none_or(|it| Some(it) == subnet.ipv6_address_mode)
             && ra_mode.is_none_or(|it| Some(it) == subnet.ipv6_ra_mode)
-            && neutron::is_of(filter.project_ref.as_ref(), subnet.standard.project().as_deref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                subnet.standard.project().as_deref(),
+            )
     }
 }
 

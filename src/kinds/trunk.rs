@@ -452,7 +452,10 @@ impl Kind for Trunk {
             .as_ref()
             .is_none_or(|it| it.id() == Some(&trunk.port_id))
             && admin_state_up.is_none_or(|it| Some(it) == trunk.admin_state_up)
-            && neutron::is_of(filter.project_ref.as_ref(), trunk.standard.project().as_deref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                trunk.standard.project().as_deref(),
+            )
     }
 }
 

@@ -58,7 +58,9 @@ fn reach(names: [(&str, &str); 2], run: &str) -> Names {
         ("run", run),
         ("nil", "00000000-0000-0000-0000-000000000000"),
     ]);
-    given.map(|(name, value)| (name.to_owned(), json!(value))).collect()
+    given
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
 }
 
 fn chosen() -> Vec<String> {

@@ -110,7 +110,10 @@ fn what_orc_accepts_is_accepted_and_what_it_refuses_is_refused() {
     for (kind, chapter) in &book {
         if kinds::find(kind).is_none() {
             // Not made yet; `every_kind_of_orc_is_there` says which may be missing.
-            println!("{kind:22} is no kind of ours: {} cases wait", chapter.cases.len());
+            println!(
+                "{kind:22} is no kind of ours: {} cases wait",
+                chapter.cases.len()
+            );
             continue;
         }
         // A kind without an envelope has no policy.
@@ -122,11 +125,20 @@ fn what_orc_accepts_is_accepted_and_what_it_refuses_is_refused() {
         for case in chapter.cases.iter().chain(common) {
             run(kind, chapter, case, &mut faults);
         }
-        println!("{kind:22} {:2} cases, {:2} of the policy", chapter.cases.len(), common.len());
+        println!(
+            "{kind:22} {:2} cases, {:2} of the policy",
+            chapter.cases.len(),
+            common.len()
+        );
         done += chapter.cases.len() + common.len();
     }
     println!("{done} cases");
-    assert!(faults.is_empty(), "{} differ:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} differ:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 #[test]

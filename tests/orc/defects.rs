@@ -51,7 +51,9 @@ pub(crate) fn converge(sim: &mut Sim, files: &[(String, String)]) {
 pub(crate) fn named(sim: &mut Sim, kind: &str, name: &str) -> Value {
     let items = sim.items(kind);
     let found = items.iter().find(|item| item["name"] == name);
-    found.unwrap_or_else(|| panic!("{name} in {items:?}")).clone()
+    found
+        .unwrap_or_else(|| panic!("{name} in {items:?}"))
+        .clone()
 }
 
 fn rules(sim: &mut Sim, group: &str) -> Vec<(String, i64, i64)> {
@@ -79,13 +81,19 @@ fn rule(min: u16, max: u16) -> Value {
 #[test]
 fn a_second_rule_that_is_added_to_a_group_keeps_its_port_range() {
     let mut sim = Sim::new(1);
-    converge(&mut sim, &[orc("SecurityGroup", "g", &json!({"rules": [rule(22, 22)]}))]);
+    converge(
+        &mut sim,
+        &[orc("SecurityGroup", "g", &json!({"rules": [rule(22, 22)]}))],
+    );
     assert_eq!(rules(&mut sim, "g"), [("ingress".to_owned(), 22, 22)]);
     let both = json!({"rules": [rule(22, 22), rule(8000, 8080)]});
     converge(&mut sim, &[orc("SecurityGroup", "g", &both)]);
     assert_eq!(
         rules(&mut sim, "g"),
-        [("ingress".to_owned(), 22, 22), ("ingress".to_owned(), 8000, 8080)]
+        [
+            ("ingress".to_owned(), 22, 22),
+            ("ingress".to_owned(), 8000, 8080)
+        ]
     );
 }
 
@@ -99,8 +107,8 @@ fn image(sim: &mut Sim) {
         decompress: None,
         hash: None,
     };
-    let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path)
-        .body(Body::Upload(upload));
+    let call =
+        Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(Body::Upload(upload));
     sim.send(&call).unwrap();
 }
 
@@ -199,7 +207,10 @@ fn a_keystone_that_never_answers_stops_nobody_else() {
 fn a_changed_and_a_removed_secret_are_seen() {
     let mut sim = Sim::new(1);
     converge(&mut sim, &with_secret(None, "clouds: {one: {}}"));
-    converge(&mut sim, &with_secret(None, "clouds: {one: {region_name: x}}"));
+    converge(
+        &mut sim,
+        &with_secret(None, "clouds: {one: {region_name: x}}"),
+    );
     assert_eq!(sim.connects.len(), 2);
     // Without it the daemon's own cloud of that name is meant, which is another place to us: the
     // network is not made there a second time.
@@ -223,8 +234,11 @@ fn a_list_that_fails_does_not_end_a_deletion() {
         body: Value::Null,
         headers: Vec::new(),
     };
-    sim.world
-        .add_fault(Rule::new("network", broken).on("GET", "/v2.0/networks").times(6));
+    sim.world.add_fault(
+        Rule::new("network", broken)
+            .on("GET", "/v2.0/networks")
+            .times(6),
+    );
     sim.declare(&[keep]);
     sim.run_for(20 * MINUTE);
     let left = sim.items("Network");
@@ -353,7 +367,13 @@ fn what_goes_together_with_what_it_needs_is_not_left_behind() {
     sim.declare(&[keep]);
     sim.run_for(60 * MINUTE);
     let subnets = sim.items("Subnet");
-    assert!(subnets.iter().all(|item| item["name"] != "s"), "{subnets:?}");
+    assert!(
+        subnets.iter().all(|item| item["name"] != "s"),
+        "{subnets:?}"
+    );
     let networks = sim.items("Network");
-    assert!(networks.iter().all(|item| item["name"] != "n"), "{networks:?}");
+    assert!(
+        networks.iter().all(|item| item["name"] != "n"),
+        "{networks:?}"
+    );
 }

@@ -101,7 +101,10 @@ fn what_orc_does_not_have_is_refused_in_its_group() {
             Place::Filter => &schemas.filter,
         };
         for name in properties(schema, schema).keys() {
-            if rules.iter().any(|rule| rule.path.first() == Some(&name.as_str())) {
+            if rules
+                .iter()
+                .any(|rule| rule.path.first() == Some(&name.as_str()))
+            {
                 continue;
             }
             count += 1;
@@ -130,7 +133,9 @@ fn base(kind: &dyn AnyKind, place: Place) -> &'static str {
 fn path_in_words(kind: &dyn AnyKind, place: Place, rule: &Rule) -> String {
     let base = base(kind, place);
     // The free keys of a mapping are called `a` here.
-    let name = rule.name().replace("additionalProperties[]", "additionalProperties.a");
+    let name = rule
+        .name()
+        .replace("additionalProperties[]", "additionalProperties.a");
     format!("{base}.{}", name.replace("[]", "[0]"))
 }
 
@@ -282,9 +287,11 @@ fn below<'s>(root: &'s Value, schema: &'s Value, path: &[&str]) -> Option<&'s Va
     };
     alternatives(root, schema).into_iter().find_map(|schema| {
         let next = match *step {
-            "[]" => schema
-                .get("items")
-                .or_else(|| schema.get("additionalProperties").filter(|it| **it != false))?,
+            "[]" => schema.get("items").or_else(|| {
+                schema
+                    .get("additionalProperties")
+                    .filter(|it| **it != false)
+            })?,
             name => schema.get("properties")?.get(name)?,
         };
         below(root, next, rest)

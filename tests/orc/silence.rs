@@ -53,7 +53,11 @@ fn another_mac_address_of_a_port_is_refused_and_said() {
     let mut sim = Sim::new(1);
     let network = import("Network", "private", &json!({"name": "private"}));
     let port = |mac: &str| {
-        orc("Port", "p", &json!({"networkRef": "private", "macAddress": mac}))
+        orc(
+            "Port",
+            "p",
+            &json!({"networkRef": "private", "macAddress": mac}),
+        )
     };
     converge(&mut sim, &[network.clone(), port("fa:16:3e:00:00:01")]);
     settle(&mut sim, &[network, port("fa:16:3e:00:00:02")]);
@@ -72,7 +76,10 @@ fn another_mac_address_of_a_port_is_given_where_that_is_allowed() {
     };
     converge(&mut sim, &[port("fa:16:3e:00:00:01")]);
     converge(&mut sim, &[port("FA-16-3E-00-00-02")]);
-    assert_eq!(named(&mut sim, "Port", "p")["mac_address"], "fa:16:3e:00:00:02");
+    assert_eq!(
+        named(&mut sim, "Port", "p")["mac_address"],
+        "fa:16:3e:00:00:02"
+    );
 }
 
 #[test]
@@ -94,7 +101,11 @@ fn a_volume_is_attached_at_the_device_that_is_asked_for() {
     sim.run_until_rest(30 * MINUTE);
     let root = named(&mut sim, "Volume", "root");
     let path = format!("/volume/v3/volumes/{}/action", root["id"].as_str().unwrap());
-    sim.by_hand("POST", &path, json!({"os-set_bootable": {"bootable": true}}));
+    sim.by_hand(
+        "POST",
+        &path,
+        json!({"os-set_bootable": {"bootable": true}}),
+    );
     converge(&mut sim, &files);
     let data = named(&mut sim, "Volume", "data");
     assert_eq!(data["attachments"][0]["device"], "/dev/vdx");
@@ -108,10 +119,16 @@ fn a_volume_is_attached_at_the_device_that_is_asked_for() {
 #[test]
 fn a_filter_for_external_networks_finds_those_alone() {
     let mut sim = Sim::new(1);
-    converge(&mut sim, &[import("Network", "n", &json!({"external": true}))]);
+    converge(
+        &mut sim,
+        &[import("Network", "n", &json!({"external": true}))],
+    );
     let key = Key::new("Network", "default", "n");
     let resource = sim.engine.snapshot().objects[&key].status.resource.clone();
-    assert_eq!((&resource["name"], &resource["external"]), (&json!("public"), &json!(true)));
+    assert_eq!(
+        (&resource["name"], &resource["external"]),
+        (&json!("public"), &json!(true))
+    );
 }
 
 #[test]
@@ -140,7 +157,9 @@ fn what_only_the_create_could_use_is_not_added_in_silence() {
     let network = import("Network", "private", &json!({"name": "private"}));
     let port = |more: Value| {
         let mut port = json!({"networkRef": "private"});
-        port.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        port.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         orc("Port", "p", &port)
     };
     converge(&mut sim, &[network.clone(), port(json!({}))]);

@@ -229,6 +229,9 @@ mod tests {
 
     #[test]
     fn a_kind_that_orc_does_not_have_is_asked_nothing() {
-        assert_eq!(refused("VolumeSnapshot", &json!({"size": -1})), [] as [&str; 0]);
+        assert_eq!(
+            refused("VolumeSnapshot", &json!({"size": -1})),
+            [] as [&str; 0]
+        );
     }
 }

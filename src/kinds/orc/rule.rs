@@ -195,7 +195,11 @@ impl Rule {
         if least.is_none_or(|least| size >= least) && most.is_none_or(|most| size <= most) {
             return None;
         }
-        let verb = if self.kind == Type::Number { "be" } else { "have" };
+        let verb = if self.kind == Type::Number {
+            "be"
+        } else {
+            "have"
+        };
         Some(match (least, most) {
             (Some(least), Some(most)) if what.is_empty() => {
                 format!("must be from {least} to {most}")

@@ -46,8 +46,10 @@ fn one_way(kind: &str, before: &Value, after: &Value) -> Option<Fault> {
             ("/shared", "shared address scope can't be unshared")
         }
         "Port"
-            if matches!(before["portSecurity"].as_str(), Some("Enabled" | "Disabled"))
-                && after["portSecurity"] == "Inherit" =>
+            if matches!(
+                before["portSecurity"].as_str(),
+                Some("Enabled" | "Disabled")
+            ) && after["portSecurity"] == "Inherit" =>
         {
             ("/portSecurity", "portSecurity cannot be changed to Inherit")
         }
@@ -79,13 +81,19 @@ mod tests {
     fn what_is_fixed_stays_and_the_rest_may_change() {
         let before = json!({"size": 1, "name": "a", "imageRef": "i"});
         let after = json!({"size": 2, "name": "b", "imageRef": "i"});
-        assert_eq!(messages("Volume", &[], &before, &after), ["size is immutable"]);
+        assert_eq!(
+            messages("Volume", &[], &before, &after),
+            ["size is immutable"]
+        );
         assert_eq!(messages("Volume", &[], &before, &before), [] as [&str; 0]);
     }
 
     #[test]
     fn a_whole_that_is_fixed_is_named_as_orc_names_it() {
-        let (before, after) = (json!({"policy": "affinity"}), json!({"policy": "anti-affinity"}));
+        let (before, after) = (
+            json!({"policy": "affinity"}),
+            json!({"policy": "anti-affinity"}),
+        );
         assert_eq!(
             messages("ServerGroup", &[], &before, &after),
             ["ServerGroupResourceSpec is immutable"]
@@ -105,7 +113,10 @@ mod tests {
     #[test]
     fn some_go_one_way_only() {
         let (open, closed) = (json!({"shared": true}), json!({"shared": false}));
-        assert_eq!(messages("AddressScope", &[], &closed, &open), [] as [&str; 0]);
+        assert_eq!(
+            messages("AddressScope", &[], &closed, &open),
+            [] as [&str; 0]
+        );
         assert_eq!(messages("AddressScope", &[], &open, &closed).len(), 1);
         let (with, without) = (json!({"passwordRef": "p"}), json!({}));
         assert_eq!(messages("User", &[], &without, &with), [] as [&str; 0]);

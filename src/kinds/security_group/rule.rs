@@ -292,7 +292,9 @@ impl PortRange {
             (protocol, _) if !WITH_PORTS.contains(&protocol) => Some("this protocol has no ports"),
             (_, None) => Some("a range of ports needs `max`"),
             (_, Some(max)) if self.min == 0 || max == 0 => Some("Neutron refuses port 0"),
-            (_, Some(max)) if self.min > max => Some("portRangeMax should be equal or greater than portRange.min"),
+            (_, Some(max)) if self.min > max => {
+                Some("portRangeMax should be equal or greater than portRange.min")
+            }
             (_, Some(_)) => None,
         }
     }
