@@ -11,6 +11,11 @@
     reason = "each test binary uses a part of it"
 )]
 
+#[path = "../conformance/coverage.rs"]
+mod coverage;
+#[path = "../conformance/story.rs"]
+mod story;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -386,6 +391,7 @@ impl Sim {
 
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        assert_eq!(coverage::lacking(call), None);
         let mut request = Request::new(
             method(call.method),
             &format!("{}{}", prefix(call.service), call.path),
