@@ -41,12 +41,14 @@ pub(crate) fn lacking_list(list: &List) -> Option<String> {
 /// The steps that ask this, whatever the ids are.
 fn asked(service: &str, method: &str, path: &str) -> Vec<&'static Step> {
     static STEPS: LazyLock<Vec<(String, Step)>> = LazyLock::new(|| {
+        // What is refused shows nothing of what is taken.
         let steps = story::read().into_iter().flat_map(|story| {
             let own = match story.name {
                 "users" => "identity",
                 name => name,
             };
-            story.steps.into_iter().map(move |step| {
+            let taken = story.steps.into_iter().filter(|step| step.status < 300);
+            taken.map(move |step| {
                 let service = step.parts().1.unwrap_or(own).to_owned();
                 (service, step)
             })
@@ -63,7 +65,9 @@ fn asked(service: &str, method: &str, path: &str) -> Vec<&'static Step> {
                 .zip(path.split('/'))
                 .all(|(ours, theirs)| ours.contains('{') || ours == theirs)
     };
-    let steps = STEPS.iter().filter(|(its, step)| its == service && fits(step));
+    let steps = STEPS
+        .iter()
+        .filter(|(its, step)| its == service && fits(step));
     steps.map(|(_, step)| step).collect()
 }
 
@@ -77,7 +81,12 @@ fn fields(path: &str, body: &Value) -> impl Iterator<Item = String> {
             names.push(key.clone());
         }
         let inner = value.as_object().filter(|_| !free(key));
-        names.extend(inner.into_iter().flatten().map(|(name, _)| format!("{key}.{name}")));
+        names.extend(
+            inner
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| format!("{key}.{name}")),
+        );
     }
     names.into_iter()
 }

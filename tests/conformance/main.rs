@@ -58,7 +58,12 @@ async fn a_real_openstack_answers_as_the_file_says() {
 #[test]
 fn every_kind_is_listed_read_and_deleted_by_a_step() {
     for kind in KINDS {
-        assert_eq!(coverage::lacking_list(&kind.list()), None, "{}", kind.name());
+        assert_eq!(
+            coverage::lacking_list(&kind.list()),
+            None,
+            "{}",
+            kind.name()
+        );
         let id = match kind.name() {
             "RoleAssignment" => "projects/p/users/u/roles/r",
             _ => "id",
@@ -98,7 +103,9 @@ fn reach(names: [(&str, &str); 2], run: &str) -> Names {
         ("run", run),
         ("nil", "00000000-0000-0000-0000-000000000000"),
     ]);
-    given.map(|(name, value)| (name.to_owned(), json!(value))).collect()
+    given
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
 }
 
 fn chosen() -> Vec<String> {

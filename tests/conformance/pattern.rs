@@ -161,7 +161,10 @@ impl Look {
             "$has" => {
                 for wanted in several(wanted) {
                     let found = items.unwrap_or(&empty).iter();
-                    match found.filter_map(|it| compare(&wanted, Some(it)).good()).next() {
+                    match found
+                        .filter_map(|it| compare(&wanted, Some(it)).good())
+                        .next()
+                    {
                         Some(kept) => self.kept.extend(kept),
                         None => self.wrong.push(format!("{place}: no item like {wanted}")),
                     }
@@ -191,7 +194,9 @@ impl Look {
                     self.wrong.push(format!("{place}: surplus {surplus}"));
                 }
             }
-            _ => self.wrong.push(format!("{place}: `{key}` is not understood")),
+            _ => self
+                .wrong
+                .push(format!("{place}: `{key}` is not understood")),
         }
     }
 
@@ -237,7 +242,9 @@ fn text_matches(pieces: &[Piece<'_>], text: &str, kept: &mut Names) -> bool {
             .filter(|end| text.is_char_boundary(*end))
             .any(|end| {
                 let (part, after) = text.split_at(end);
-                let fits = words.iter().any(|word| *word == part || part_is(word, part));
+                let fits = words
+                    .iter()
+                    .any(|word| *word == part || part_is(word, part));
                 if !fits || !text_matches(rest, after, kept) {
                     return false;
                 }
@@ -367,7 +374,11 @@ mod tests {
         let names = Names::from([("n".to_owned(), json!(5)), ("a".to_owned(), json!("x"))]);
         let filled = fill(&json!({"{a}": "{n}", "b": ["{a}-{n}{ }"]}), &names).unwrap();
         assert_eq!(filled, json!({"x": 5, "b": ["x-5{ }"]}));
-        assert!(fill(&json!("{nobody}"), &names).unwrap_err().contains("nobody"));
+        assert!(
+            fill(&json!("{nobody}"), &names)
+                .unwrap_err()
+                .contains("nobody")
+        );
     }
 
     #[test]

@@ -154,7 +154,10 @@ impl Teller<'_> {
                 "block-storage" => "volume",
                 name => name,
             };
-            headers.push(("OpenStack-API-Version".to_owned(), format!("{service} {at}")));
+            headers.push((
+                "OpenStack-API-Version".to_owned(),
+                format!("{service} {at}"),
+            ));
         }
         for (name, value) in &step.headers {
             headers.push((name.clone(), pattern::fill_text(value, &self.names)?));
@@ -215,7 +218,9 @@ impl Teller<'_> {
         Ok(Expected {
             body,
             head: head?,
-            meanwhile: meanwhile.map(|it| pattern::fill(it, &self.names)).transpose()?,
+            meanwhile: meanwhile
+                .map(|it| pattern::fill(it, &self.names))
+                .transpose()?,
         })
     }
 

@@ -104,9 +104,7 @@ impl Step {
 pub(crate) fn parts(ask: &str) -> (&str, Option<&str>, &str) {
     let (method, target) = ask.split_once(' ').unwrap_or((ask, ""));
     match target.split_once(':') {
-        Some((service, path)) if STORIES.contains(&service) => {
-            (method, Some(service), path)
-        }
+        Some((service, path)) if STORIES.contains(&service) => (method, Some(service), path),
         _ => (method, None, target),
     }
 }
@@ -117,7 +115,10 @@ pub(crate) fn read() -> Vec<Story> {
     let one = |name| {
         let path = folder.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path);
-        parse(name, &text.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        parse(
+            name,
+            &text.unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        )
     };
     STORIES.map(one).into()
 }

@@ -115,9 +115,7 @@ impl World {
         {
             return Err(Refusal::new(
                 400,
-                format!(
-                    "Invalid volume: volume {volume} is already attached to instances: {id}"
-                ),
+                format!("Invalid volume: volume {volume} is already attached to instances: {id}"),
             ));
         }
         let taken = |device: &str| {

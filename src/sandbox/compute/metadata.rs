@@ -22,11 +22,7 @@ impl World {
         path: &[&str],
     ) -> Answer {
         let body = request.body_json().unwrap_or_default();
-        let limit = self.limit(
-            Counted::Compute,
-            &who.account.project_id,
-            "metadata_items",
-        );
+        let limit = self.limit(Counted::Compute, &who.account.project_id, "metadata_items");
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let server = self.server_shown(who.account, id)?;
         let missing = || Refusal::new(404, "Metadata item was not found");

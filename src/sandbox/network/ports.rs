@@ -113,7 +113,9 @@ impl World {
             ));
         }
         fill_pairs(&mut wanted, text_or_empty(&draft, "mac_address"))?;
-        let pairs = wanted.get("allowed_address_pairs").and_then(Value::as_array);
+        let pairs = wanted
+            .get("allowed_address_pairs")
+            .and_then(Value::as_array);
         if secured == false && pairs.is_some_and(|pairs| !pairs.is_empty()) {
             return Err(Refusal::of(
                 409,

@@ -36,9 +36,9 @@ impl World {
                 "Bad subnets request: a subnetpool must be specified in the absence of a cidr.",
             )
         })?;
-        let given: IpNet = cidr_text.parse().map_err(|_| {
-            invalid_input(&format!("{cidr_text} is not in a CIDR format."))
-        })?;
+        let given: IpNet = cidr_text
+            .parse()
+            .map_err(|_| invalid_input(&format!("{cidr_text} is not in a CIDR format.")))?;
         let cidr = given.trunc();
         if cidr.addr().is_ipv4() != (version == 4) {
             return Err(Refusal::of(

@@ -23,7 +23,8 @@ impl World {
             _ => Some("delete"),
         };
         if let Some(rule) = rule.filter(|_| !account.admin) {
-            let text = format!("Policy doesn't allow volume_extension:type_{rule} to be performed.");
+            let text =
+                format!("Policy doesn't allow volume_extension:type_{rule} to be performed.");
             return Err(Refusal::new(403, text));
         }
         let body = request.body_json().unwrap_or_default();
@@ -46,7 +47,9 @@ impl World {
                     return Err(Refusal::new(400, text));
                 }
                 if name == DEFAULT_TYPE {
-                    let text = format!("The volume type {name} is the only currently defined volume type and cannot be deleted.");
+                    let text = format!(
+                        "The volume type {name} is the only currently defined volume type and cannot be deleted."
+                    );
                     return Err(Refusal::new(400, text));
                 }
                 self.volumes.types.retain(|kind| kind.id != *id);
@@ -139,8 +142,7 @@ impl World {
     fn update_type(&mut self, account: &Account, id: &str, wanted: &Value) -> Answer {
         self.type_shown(account, id)?;
         let given = |name: &str| wanted.get(name).filter(|it| !it.is_null());
-        let (name, description, public) =
-            (given("name"), given("description"), given("is_public"));
+        let (name, description, public) = (given("name"), given("description"), given("is_public"));
         if name.is_none() && description.is_none() && public.is_none() {
             let text = "Specify volume type name, description, is_public or a combination thereof.";
             return Err(Refusal::new(400, text));
