@@ -36,6 +36,10 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
+    /// Which incarnation of the object this is: a successor that is made beside the old one is the
+    /// next. Successors and what they replaced have records of their own until one is left.
+    #[serde(default)]
+    pub incarnation: u8,
     /// Whether one of our creates made it (`false`: it was adopted by its content).
     pub made_here: bool,
     /// Whether its manifest asked to be let go instead of deleted.
@@ -47,6 +51,9 @@ pub struct Record {
     pub approved: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
+    /// The project that it was made in, if its manifest names one or it was seen in it.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 impl Record {
@@ -58,11 +65,13 @@ impl Record {
             id: None,
             intent: None,
             given_up: Vec::new(),
+            incarnation: 0,
             made_here: false,
             detach: false,
             protect: false,
             approved: false,
             refers_to: Vec::new(),
+            project: None,
         }
     }
 }

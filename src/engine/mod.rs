@@ -24,7 +24,9 @@ mod resolve;
 pub mod scope;
 pub mod snapshot;
 pub mod status;
+mod stays;
 mod steps;
+mod succession;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +48,7 @@ use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
-use plan::Plan;
+use plan::{Drift, Plan};
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
@@ -224,6 +226,8 @@ pub struct Intention {
     pub exists: bool,
     /// Whether its manifest is gone.
     pub deleting: bool,
+    /// All that differs, with what it takes to change each; `plan` is only the next step.
+    pub drift: Drift,
 }
 
 /// The brain.
@@ -457,7 +461,7 @@ impl Engine {
             for item in items {
                 let id = item["id"].as_str().unwrap_or("an item").to_owned();
                 match known.look(item) {
-                    Ok(item) => found.push(item),
+                    Ok(item) => found.push(item.at(now)),
                     Err(why) => malformed.push(format!("{id}: {why}")),
                 }
             }
@@ -587,7 +591,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.desired.objects.get(key);
+            let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
             let view = ObjectView {
@@ -661,7 +665,8 @@ impl Engine {
             Some(Intention {
                 plan: work.plan.clone()?,
                 exists: work.exists,
-                deleting: !self.desired.objects.contains_key(key),
+                deleting: self.declared(key).is_none(),
+                drift: work.drift.clone(),
             })
         };
         self.work

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
-use crate::kinds::field::diff;
+use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
 use crate::manifest::{Adopt, Content, Key};
 
 use super::desired::Object;
 use super::inventory::Listing;
 use super::journal::Record;
-use super::pace::after;
+use super::pace::{after, between};
 use super::plan::{Observed, Seen};
 use super::reason::{Blocker, Waiting};
 use super::resolve::Resolved;
@@ -120,7 +120,7 @@ impl Engine {
                 );
                 Observed::Unknown(Waiting::LookFailed(why))
             }
-            Trace::Nowhere => self.observe_adoptable(object, listing, work, now),
+            Trace::Nowhere => self.observe_adoptable(object, spec, listing, work, now),
         }
     }
 
@@ -153,11 +153,17 @@ impl Engine {
         let since = work
             .map(|work| work.age(state_of(found), now))
             .unwrap_or_default();
+        let moving = work
+            .and_then(|work| work.moving_since)
+            .filter(|_| !found.health.is_settled())
+            .map(|since| between(since, now))
+            .unwrap_or_default();
         Ok(Seen {
             found,
             attached,
             have,
             since,
+            moving,
         })
     }
 
@@ -201,6 +207,7 @@ impl Engine {
     fn observe_adoptable<'a>(
         &'a self,
         object: &'a Object,
+        spec: &Value,
         listing: &'a Listing,
         work: Option<&Work>,
         now: Timestamp,
@@ -215,7 +222,8 @@ impl Engine {
                 .items
                 .iter()
                 .filter(|found| {
-                    found.name == object.name && self.is_in_project(&object.scope, found)
+                    found.name == object.name
+                        && self.is_in_project(&object.scope, &[named_project(spec)], found)
                 })
                 .collect(),
         };
@@ -251,6 +259,7 @@ impl Engine {
             key,
             &object.scope,
             object.policy().adopt.as_ref(),
+            named_project(spec),
             record,
             listing,
         )
@@ -262,22 +271,16 @@ impl Engine {
         key: &Key,
         scope: &Scope,
         adopt: Option<&Adopt>,
+        project: Option<&str>,
         record: Option<&'a Record>,
         listing: &'a Listing,
     ) -> Trace<'a> {
-        let owner = self.settings.owner;
-        let mut ours: Vec<&Found> = listing
-            .marked(owner.uid(key))
-            .filter(|found| {
-                found
-                    .marker
-                    .is_some_and(|marker| marker.owner == owner.short())
-            })
-            .filter(|found| self.is_in_project(scope, found))
-            .collect();
-        if ours.len() > 1 {
-            ours.retain(|found| found.health != Health::Leaving);
-        }
+        let recorded = record.and_then(|record| record.project.as_deref());
+        let projects = [project, recorded];
+        let ours = match self.incarnation_in_force(key, scope, &projects, listing) {
+            Ok(identity) => self.marked(&identity, scope, &projects, listing),
+            Err(blocker) => return Trace::Blocked(blocker),
+        };
         match ours[..] {
             [found] => return Trace::Here(found),
             [] => {}
@@ -303,6 +306,30 @@ impl Engine {
             .intent
             .as_ref()
             .map_or(Trace::Nowhere, |intent| Trace::Pending(intent.at))
+    }
+
+    /// What carries the marker of this incarnation; of several, what is not leaving.
+    pub(super) fn marked<'a>(
+        &self,
+        identity: &Key,
+        scope: &Scope,
+        projects: &[Option<&str>],
+        listing: &'a Listing,
+    ) -> Vec<&'a Found> {
+        let owner = self.settings.owner;
+        let mut ours: Vec<&Found> = listing
+            .marked(owner.uid(identity))
+            .filter(|found| {
+                found
+                    .marker
+                    .is_some_and(|marker| marker.owner == owner.short())
+            })
+            .filter(|found| self.is_in_project(scope, projects, found))
+            .collect();
+        if ours.len() > 1 {
+            ours.retain(|found| found.health != Health::Leaving);
+        }
+        ours
     }
 
     /// Looks for what the API itself tells apart by its name.
@@ -357,7 +384,12 @@ impl Engine {
                 .inventory
                 .attached(&object.scope, object.kind, &found.id),
         );
-        let differs = diff(&object.kind.rows(), spec, &have);
+        // What the cloud does not tell of a stranger is no proof that it is the same.
+        let mut rows = object.kind.rows();
+        for row in rows.iter_mut().filter(|row| row.compare == Compare::IfTold) {
+            row.compare = Compare::Value;
+        }
+        let differs = diff(&rows, spec, &have);
         if is_known || differs.is_empty() || object.policy().adopt.is_some() {
             return Trace::Here(found);
         }
@@ -371,13 +403,27 @@ impl Engine {
     }
 
     /// Ownership is checked on our side: admin tokens and dropped filters show other projects.
-    pub(super) fn is_in_project(&self, scope: &Scope, found: &Found) -> bool {
+    /// Besides the project of the credentials it may be in one of `others`: the one that the
+    /// manifest names, or the one that it was made in.
+    pub(super) fn is_in_project(
+        &self,
+        scope: &Scope,
+        others: &[Option<&str>],
+        found: &Found,
+    ) -> bool {
         match (self.links.get(scope), &found.project) {
-            (Some(Link::Up(fingerprint)), Some(project)) => *project == fingerprint.project,
+            (Some(Link::Up(fingerprint)), Some(project)) => {
+                *project == fingerprint.project || others.contains(&Some(project))
+            }
             (_, None) => true,
             _ => false,
         }
     }
+}
+
+/// The project that a resolved spec has its resource made in, if it names one.
+pub(super) fn named_project(spec: &Value) -> Option<&str> {
+    spec["projectRef"]["id"].as_str()
 }
 
 fn adopt_id(adopt: Option<&Adopt>) -> &str {

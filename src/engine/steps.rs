@@ -11,6 +11,7 @@ use crate::manifest::Key;
 use super::assess::Assessment;
 use super::desired::Object;
 use super::journal::Attempt;
+use super::observe::named_project;
 use super::pace::Admission;
 use super::plan::{Plan, Todo};
 use super::reason::{Blocker, Waiting};
@@ -44,8 +45,10 @@ impl Engine {
         if self.work.get(key).is_some_and(|work| work.flight.is_some()) {
             return;
         }
-        let Some(object) = self.desired.objects.get(key).cloned() else {
-            self.consider_removal(key, now, effects);
+        let Some(object) = self.object_of(key) else {
+            if !self.is_undecided(key) {
+                self.consider_removal(key, now, effects);
+            }
             return;
         };
         self.work.entry(key.clone()).or_default().undeclared_since = None;
@@ -65,6 +68,7 @@ impl Engine {
             let idle = todo.intent != Intent::Inspect && self.pause().is_some();
             let held = idle
                 .then(|| Plan::Suspended(Some(todo.clone())))
+                .or_else(|| self.succession(&object, &todo))
                 .or_else(|| self.paused(key, now).map(Plan::Wait))
                 .or_else(|| self.restrain(&object, &todo, &assessment, now));
             match held {
@@ -76,7 +80,13 @@ impl Engine {
                 }
             }
         }
+        if let Some((base, _)) = key.as_incarnation()
+            && self.work.get(key).and_then(|work| work.plan.as_ref()) != Some(&plan)
+        {
+            self.dirty.insert(base);
+        }
         self.conclude(key, object.generation, plan, &assessment, now);
+        self.attend(&object, &assessment.plan, now);
     }
 
     /// Is there a reason not to send anything for this object yet?
@@ -117,7 +127,12 @@ impl Engine {
             return Ok(());
         };
         if todo.intent == Intent::Create {
-            self.keep_record(object, |record| record.intent = Some(attempt));
+            let spec = assessment.resolved.spec.as_ref();
+            let project = spec.and_then(named_project).map(str::to_owned);
+            self.keep_record(object, |record| {
+                record.intent = Some(attempt);
+                record.project = project;
+            });
             self.recording.insert(ticket);
             if let Some(flight) = self.flights.get_mut(&ticket) {
                 flight.call = Some(call);
@@ -163,8 +178,13 @@ impl Engine {
         }
         let birth = Birth {
             name: &object.name,
-            marker: self.settings.owner.marker(key, attempt.nonce),
-            object: &key.to_string(),
+            marker: self
+                .settings
+                .owner
+                .marker(&self.identity(key), attempt.nonce),
+            object: &key
+                .as_incarnation()
+                .map_or_else(|| key.to_string(), |(key, _)| key.to_string()),
             id: attempt.id,
             material: &assessment.resolved.material,
         };
@@ -196,7 +216,7 @@ impl Engine {
         }
         let ticket = self.ticket();
         let flight = Flight {
-            is_removal: !self.desired.objects.contains_key(key),
+            is_removal: self.declared(key).is_none(),
             key: key.clone(),
             scope: scope.clone(),
             service,

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
@@ -17,7 +18,8 @@ use super::field::{Change, Class, Compare, Row};
 use super::health::Health;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
-use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
+use super::orc::{self, Place};
+use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// One resource as it was seen.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub struct Found {
     pub attached_to: Vec<String>,
     /// See [`super::Identity::part_of`].
     pub part_of: Option<(&'static str, String)>,
+    /// See [`super::Identity::expires`].
+    pub expires: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -64,6 +68,17 @@ pub struct Accepted {
     pub needs: Vec<Declared>,
 }
 
+impl Found {
+    /// The same as it is at this time: what has expired is there, and does not serve.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
+            self.health = Health::Off("expired".to_owned());
+        }
+        self
+    }
+}
+
 /// What one request is for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -85,6 +100,8 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+    /// Make a new one beside it that takes its place, then delete it. No request of its own.
+    Replace,
 }
 
 impl std::fmt::Display for Intent {
@@ -99,6 +116,7 @@ impl std::fmt::Display for Intent {
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
+            Self::Replace => f.write_str("make the one that takes its place"),
         }
     }
 }
@@ -117,6 +135,7 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
+            Self::Replace => "replace",
         }
     }
 }
@@ -139,6 +158,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::OF_USER`].
+    fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
@@ -188,6 +209,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::child`].
+    fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
@@ -196,6 +219,15 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -278,6 +310,10 @@ impl<K: Kind> AnyKind for Of<K> {
         K::ATTACHED
     }
 
+    fn of_user(&self) -> Option<&'static str> {
+        K::OF_USER
+    }
+
     fn later(&self) -> &'static [&'static str] {
         K::LATER
     }
@@ -328,7 +364,12 @@ impl<K: Kind> AnyKind for Of<K> {
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
-                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)?;
+                let value = &orc::filled(manifest, value);
+                let asked = |known: &[Problem]| {
+                    orc::problems(manifest, Place::Resource, base, value, known)
+                };
+                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)
+                    .map_err(|known| with(known, asked))?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
@@ -339,6 +380,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     ));
                 }
                 problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
+                problems = with(problems, asked);
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base
@@ -346,8 +388,13 @@ impl<K: Kind> AnyKind for Of<K> {
             Content::Import(import) => {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
-                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)?;
+                    let asked = |known: &[Problem]| {
+                        orc::problems(manifest, Place::Filter, base, value, known)
+                    };
+                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)
+                        .map_err(|known| with(known, asked))?;
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
+                    problems = with(problems, asked);
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));
                 }
@@ -385,6 +432,7 @@ impl<K: Kind> AnyKind for Of<K> {
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
             part_of: identity.part_of,
+            expires: identity.expires,
             health: K::health(&object),
             object: Arc::new(object),
         })
@@ -446,6 +494,10 @@ impl<K: Kind> AnyKind for Of<K> {
         spec["name"].as_str().map(str::to_owned)
     }
 
+    fn child(&self, spec: &Value, name: &str) -> Option<Child> {
+        K::child(&Self::typed(spec).ok()?, name)
+    }
+
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String> {
         K::natural_key(&Self::typed(spec).ok()?, name)
     }
@@ -465,6 +517,29 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn interrupts(&self, field: &str, want: &Value) -> bool {
         K::interrupts(field, want)
+    }
+
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
     }
 
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
@@ -545,6 +620,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }
@@ -555,6 +631,12 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
     {
         *reference = Ref::Id(id);
     }
+}
+
+/// Problems, and what else there is to say when these are known.
+fn with(mut known: Vec<Problem>, more: impl FnOnce(&[Problem]) -> Vec<Problem>) -> Vec<Problem> {
+    known.extend(more(&known));
+    known
 }
 
 /// In ORC's group a reference is the name of an object, nothing else.

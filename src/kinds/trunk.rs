@@ -42,6 +42,9 @@ pub struct Spec {
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// A port that a trunk carries.
@@ -102,6 +105,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a trunk.
@@ -212,6 +218,7 @@ impl Kind for Trunk {
         .by(Compare::Elements(&[])),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         Field::new("portRef", Change::Replace),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -245,6 +252,7 @@ impl Kind for Trunk {
             admin_state_up: trunk.admin_state_up,
             subports: Some(trunk.sub_ports.iter().map(subport).collect()),
             tags: Some(trunk.standard.tags()),
+            project_ref: trunk.standard.project_ref(),
         }
     }
 
@@ -264,6 +272,7 @@ impl Kind for Trunk {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         let mut port = |pointer: String, reference: &mut Ref| {
             visit(Need {
                 pointer,
@@ -280,6 +289,7 @@ impl Kind for Trunk {
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
         if let Some(reference) = &mut filter.port_ref {
             visit(Need {
                 pointer: "/portRef".to_owned(),
@@ -348,6 +358,7 @@ impl Kind for Trunk {
             .as_ref()
             .map(|them| them.iter().map(subport).collect());
         neutron::set(&mut body, "sub_ports", subports);
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -405,6 +416,15 @@ impl Kind for Trunk {
         }
     }
 
+    fn beside(spec: &Spec, trunk: &Object) -> Result<(), Refusal> {
+        let wanted: Vec<_> = spec.subports.iter().flatten().collect();
+        let taken = trunk.sub_ports.iter().any(|there| {
+            let id = Some(there.port_id.as_str());
+            wanted.iter().any(|it| it.port_ref.id() == id)
+        });
+        Refusal::when(taken, "the old one has the subports that it is to have")
+    }
+
     fn brand(trunk: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(trunk.standard.brand(&Self::COLLECTION, birth))
     }
@@ -419,6 +439,7 @@ impl Kind for Trunk {
             tags_any,
             not_tags,
             not_tags_any,
+            ..
         } = filter;
         trunk.standard.is(&Wanted {
             name: name.as_deref(),
@@ -431,6 +452,10 @@ impl Kind for Trunk {
             .as_ref()
             .is_none_or(|it| it.id() == Some(&trunk.port_id))
             && admin_state_up.is_none_or(|it| Some(it) == trunk.admin_state_up)
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                trunk.standard.project().as_deref(),
+            )
     }
 }
 

@@ -28,7 +28,7 @@ pub mod typed;
 mod yaml;
 
 pub use duration::{duration_text, parse_duration};
-pub use key::{BadKey, DEFAULT_NAMESPACE, Key};
+pub use key::{BadKey, DEFAULT_NAMESPACE, INCARNATIONS, Key};
 pub use names::name_fault;
 pub use parse::Shape;
 pub use place::{Mark, Origin, Places, words};
@@ -99,6 +99,22 @@ impl Manifest {
     #[must_use]
     pub fn place(&self, pointer: &str) -> Origin {
         self.places.value(pointer)
+    }
+
+    /// The manifest of an object without an envelope that this one's resource stands for.
+    #[must_use]
+    pub fn child(&self, kind: &str, name: &str, spec: Value) -> Self {
+        let policy = Policy {
+            adopt: None,
+            ..self.policy.clone()
+        };
+        Self {
+            key: self.key.sibling(kind, name),
+            content: Content::Resource(spec),
+            base: "/spec",
+            policy,
+            ..self.clone()
+        }
     }
 
     /// Whether both say the same, wherever and in whatever order it is written.

@@ -28,7 +28,9 @@ use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
+use stackward::kinds::call::{
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+};
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::Reading;
@@ -92,6 +94,12 @@ pub struct Sim {
     /// Writes of the journal so far.
     pub recorded: usize,
     pub desired: Desired,
+    /// A service that the cloud does not have.
+    pub without: Option<Service>,
+    /// The scopes that were connected to, in order.
+    pub connects: Vec<Scope>,
+    /// Scopes whose Keystone never answers.
+    pub silent: BTreeSet<Scope>,
     seed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
@@ -144,6 +152,9 @@ impl Sim {
             journal_fault: None,
             recorded: 0,
             desired: Desired::default(),
+            without: None,
+            connects: Vec::new(),
+            silent: BTreeSet::new(),
             seed,
             sent: 0,
             pending: BTreeMap::new(),
@@ -286,6 +297,10 @@ impl Sim {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Connect { scope, .. } => {
+                self.connects.push(scope.clone());
+                if self.silent.contains(&scope) {
+                    return;
+                }
                 let fingerprint = Fingerprint {
                     project: self.project.clone(),
                     user: self.user.clone(),
@@ -389,12 +404,23 @@ impl Sim {
         }
     }
 
+    /// The id of the daemon's user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
         assert_eq!(coverage::lacking(call), None);
+        if self.without == Some(call.service) {
+            return Err(CallError::NotSent {
+                message: format!("cloud `sandbox` has no {} service", call.service),
+                hint: None,
+            });
+        }
         let mut request = Request::new(
             method(call.method),
-            &format!("{}{}", prefix(call.service), call.path),
+            &format!("{}{}", prefix(call.service), call.path).replace(USER_ID, &self.user),
         )
         .token(&self.token);
         request.query = call.query.clone();
@@ -485,6 +511,9 @@ impl Sim {
         if target.starts_with("/compute") {
             request = at(request, Service::Compute, (2, 79));
         }
+        if target.starts_with("/share") {
+            request = at(request, Service::SharedFileSystem, (2, 63));
+        }
         let response = self.world.handle(&request, self.now);
         assert!(
             response.status < 300,
@@ -511,7 +540,9 @@ impl Sim {
             for item in self.items(kind.name()) {
                 let found = kind.look(item).unwrap();
                 let Some(marker) = found.marker else { continue };
-                let key = keys.iter().find(|key| owner.uid(key) == marker.uid);
+                let key = keys
+                    .iter()
+                    .find(|key| owner.uids(key).any(|uid| uid == marker.uid));
                 let key = key
                     .cloned()
                     .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
@@ -582,14 +613,18 @@ fn prefix(service: Service) -> &'static str {
         Service::Compute => "/compute/v2.1/",
         Service::BlockStorage => "/volume/v3/",
         Service::Network => "/network/v2.0/",
+        Service::SharedFileSystem => "/share/v2/",
     }
 }
 
 fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
-    let name = if service == Service::Compute {
-        "compute"
-    } else {
-        "volume"
+    let name = match service {
+        Service::SharedFileSystem => {
+            let version = format!("{major}.{minor}");
+            return request.header("x-openstack-manila-api-version", &version);
+        }
+        Service::Compute => "compute",
+        _ => "volume",
     };
     request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
 }

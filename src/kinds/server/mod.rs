@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::call::{Call, Service};
 use super::field::{Change, Compare, Field};
 use super::health::Health;
-use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY, USER_DATA_KEY};
+use super::marker::{IMAGE_KEY, KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY, USER_DATA_KEY};
 use super::need::{Inputs, Material, Need};
 use super::{
     Attached, Birth, COMPUTE_READ, Collection, Complaint, Element, Identity, Kind, MarkerPlace,
@@ -75,6 +75,9 @@ pub struct Status {
     /// Its host, as a name that differs from project to project.
     #[serde(rename = "hostID", skip_serializing_if = "Option::is_none")]
     pub host_id: Option<String>,
+    /// The name of that host, for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The image that its disk was made from.
     #[serde(rename = "imageID", skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
@@ -126,6 +129,8 @@ pub struct Object {
     key_name: Option<String>,
     #[serde(rename = "hostId")]
     host_id: Option<String>,
+    #[serde(rename = "OS-EXT-SRV-ATTR:host")]
+    host: Option<String>,
     #[serde(rename = "OS-EXT-AZ:availability_zone")]
     availability_zone: Option<String>,
     /// `"True"` or an empty text.
@@ -327,6 +332,7 @@ impl Kind for Server {
             name: Some(server.name.clone().unwrap_or_default()),
             description: Some(server.description.clone().unwrap_or_default()),
             image_ref: id_in(&server.image).map(Ref::Id),
+            image_name: server.metadata.get(IMAGE_KEY).cloned(),
             volumes: Some(volumes.collect()),
             boot_volume: boot.map(|id| BootVolume {
                 volume_ref: Ref::Id(id),
@@ -357,6 +363,7 @@ impl Kind for Server {
             description: server.description.clone(),
             status: server.status.clone(),
             host_id: some(&server.host_id),
+            host: some(&server.host),
             image_id: id_in(&server.image),
             flavor_id: id_in(&server.flavor),
             keypair: server.key_name.clone(),
@@ -378,6 +385,7 @@ impl Kind for Server {
     }
 
     fn fill(spec: &mut Spec, inputs: &Inputs) -> Result<Material, Refusal> {
+        spec.image_name = inputs.names.get("/imageRef").cloned();
         spec.user_data
             .as_mut()
             .map_or_else(|| Ok(Material::default()), |it| it.fill(inputs))
@@ -406,6 +414,26 @@ impl Kind for Server {
 
     fn is_meant(spec: &Spec, server: &Object) -> bool {
         spec.power_state.is_some() && spec.power_state == power::state(server)
+    }
+
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        // The image of that name was made anew: that is no other image than the one it was made of.
+        field == "imageRef"
+            && want["imageName"].is_string()
+            && want["imageName"] == have["imageName"]
+    }
+
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        server: &Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        devices::hindrance(field, element?, server, attached)
+    }
+
+    fn beside(spec: &Spec, _: &Object) -> Result<(), Refusal> {
+        spec.beside()
     }
 
     fn remedy(spec: &Spec, server: &Object) -> Option<Change<Action>> {
