@@ -11,6 +11,11 @@
     reason = "each test binary uses a part of it"
 )]
 
+#[path = "../conformance/coverage.rs"]
+mod coverage;
+#[path = "../conformance/story.rs"]
+mod story;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -420,6 +425,7 @@ impl Sim {
 
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        assert_eq!(coverage::lacking(call), None);
         if self.without == Some(call.service) {
             return Err(CallError::NotSent {
                 message: format!("cloud `sandbox` has no {} service", call.service),
