@@ -106,6 +106,8 @@ pub struct Sim {
     sequence: u64,
     alarm: Option<Timestamp>,
     in_flight: BTreeMap<Ticket, Key>,
+    account: String,
+    logged_in_at: Timestamp,
     token: String,
     project: String,
     user: String,
@@ -161,6 +163,8 @@ impl Sim {
             sequence: 0,
             alarm: None,
             in_flight: BTreeMap::new(),
+            account: account.to_owned(),
+            logged_in_at: now,
             token: String::new(),
             project: String::new(),
             user: String::new(),
@@ -185,6 +189,7 @@ impl Sim {
         );
         assert_eq!(reply.status, 201, "{:?}", reply.value());
         self.token = reply.header("X-Subject-Token").unwrap().to_owned();
+        self.logged_in_at = self.now;
         let token = &reply.value()["token"];
         self.project = token["project"]["id"].as_str().unwrap().to_owned();
         self.user = token["user"]["id"].as_str().unwrap().to_owned();
@@ -426,6 +431,10 @@ impl Sim {
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
         assert_eq!(coverage::lacking(call), None);
+        // A token lives for some hours, and a simulated life may be longer.
+        if self.now.duration_since(self.logged_in_at).as_mins() >= 30 {
+            self.log_in(&self.account.clone());
+        }
         if self.without == Some(call.service) {
             return Err(CallError::NotSent {
                 message: format!("cloud `sandbox` has no {} service", call.service),
