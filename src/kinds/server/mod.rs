@@ -26,6 +26,12 @@ mod devices;
 mod power;
 mod requests;
 mod spec;
+/// The Image object that its disk was made from, if it is still that disk.
+fn image_object(server: &Object) -> Option<String> {
+    let (name, id) = server.metadata.get(IMAGE_KEY)?.rsplit_once(' ')?;
+    (id_in(&server.image) == Some(id.to_owned())).then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests;
 mod user_data;
@@ -267,6 +273,11 @@ impl Kind for Server {
         "/userData/values",
         "/userData/delimiters",
     ];
+    const UNTOLD: &'static [&'static str] = &[
+        "user data",
+        "scheduler hints",
+        "the administrator's password",
+    ];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -332,7 +343,7 @@ impl Kind for Server {
             name: Some(server.name.clone().unwrap_or_default()),
             description: Some(server.description.clone().unwrap_or_default()),
             image_ref: id_in(&server.image).map(Ref::Id),
-            image_name: server.metadata.get(IMAGE_KEY).cloned(),
+            image_name: image_object(server),
             volumes: Some(volumes.collect()),
             boot_volume: boot.map(|id| BootVolume {
                 volume_ref: Ref::Id(id),
@@ -354,6 +365,19 @@ impl Kind for Server {
                 .get(USER_DATA_KEY)
                 .map(|it| UserData::digest(it)),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.power_state.take_if(|it| *it == PowerState::Running);
+        let _ = spec.volumes.take_if(|it| it.is_empty());
+        // The zone of hosts that were given none.
+        let _ = spec.availability_zone.take_if(|it| it == "nova");
+        let _ = spec.config_drive.take_if(|it| !*it);
+        let _ = spec.metadata.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+        // A digest of ours: the text itself is not known.
+        spec.user_data = None;
     }
 
     fn status(server: &Object, attached: &Attached<'_>) -> Status {
