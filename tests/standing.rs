@@ -102,7 +102,8 @@ fn an_image_made_anew_is_no_other_image_to_the_servers_made_of_it() {
     let server = named(&mut sim, "Server", "s");
     assert_eq!(id(&server), server_id, "a rebuild keeps the server");
     assert_eq!(server["image"]["id"], named(&mut sim, "Image", "j")["id"]);
-    assert_eq!(server["metadata"]["stackward.image"], "default/j");
+    let note = format!("default/j {}", id(&named(&mut sim, "Image", "j")));
+    assert_eq!(server["metadata"]["stackward.image"], note);
     // And it is of that one from now on.
     let there = id(&named(&mut sim, "Image", "j"));
     sim.by_hand("DELETE", &format!("/image/v2/images/{there}"), Value::Null);
