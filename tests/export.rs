@@ -55,7 +55,7 @@ fn project(sim: &mut Sim) -> Made {
     let neutron = |collection: &str| format!("/network/v2.0/{collection}");
     let (net, sub) = (neutron("networks"), neutron("subnets"));
     for name in ["ops", "Ops Team"] {
-        let key = json!({"name": name, "public_key": format!("{KEY} me@home")});
+        let key = json!({"name": name, "public_key": KEY});
         make(sim, m, "", "/compute/v2.1/os-keypairs", "keypair", key);
     }
     let group = json!({"name": "apart", "policy": "soft-anti-affinity"});
@@ -164,7 +164,7 @@ fn project(sim: &mut Sim) -> Made {
     make(sim, m, "web-port", &ports, "port", port);
     let port = json!({"name": "appliance", "network_id": back, "port_security_enabled": false, "security_groups": []});
     make(sim, m, "appliance", &ports, "port", port);
-    for (name, network) in [("parent", &back), ("child", &twin)] {
+    for (name, network) in [("parent", &back), ("child", &back)] {
         make(
             sim,
             m,
