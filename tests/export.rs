@@ -259,7 +259,10 @@ fn world(sim: &mut Sim) -> BTreeMap<(&'static str, String), Value> {
             if found.project.as_deref().is_some_and(|it| it != project) {
                 continue;
             }
-            // A router's leg that is plugged in again has another id.
+            // A router's leg that is plugged in again is another port; the interface stands for it.
+            if kind.name() == "Port" && item["device_owner"] == "network:router_interface" {
+                continue;
+            }
             let key = found.natural_key.clone().unwrap_or(found.id);
             let _ = world.insert((kind.name(), key), plain(item));
         }
@@ -432,7 +435,8 @@ fn meddle(sim: &mut Sim, made: &Made) -> usize {
         ("VolumeSnapshot", "snapshots", "snapshot"),
     ] {
         for item in sim.items(kind) {
-            let body = json!({ one: {"name": "hijacked", "description": "hijacked"} });
+            // What a manifest does not set, such as a description here, is nobody's drift.
+            let body = json!({ one: {"name": "hijacked"} });
             let path = format!("/volume/v3/{path}/{}", item["id"].as_str().unwrap());
             let _ = sim.by_hand("PUT", &path, body);
             count += 1;
