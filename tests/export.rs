@@ -275,7 +275,14 @@ fn plain(value: Value) -> Value {
         Value::Object(map) => {
             let ours = |key: &str| {
                 key.starts_with("stackward.")
-                    || ["updated_at", "updated", "revision_number"].contains(&key)
+                    || [
+                        "updated_at",
+                        "updated",
+                        "revision_number",
+                        "attached_at",
+                        "attachment_id",
+                    ]
+                    .contains(&key)
             };
             let kept = map.into_iter().filter(|(key, _)| !ours(key));
             Value::Object(kept.map(|(key, value)| (key, plain(value))).collect())
