@@ -150,7 +150,7 @@ impl Cloud {
         let connection = self.connection().await;
         let mut items = Vec::new();
         for request in list.requests() {
-            items.extend(page::all(&*connection, &request).await?);
+            items.extend(page::all(&connection, &request).await?);
         }
         Ok(items)
     }
