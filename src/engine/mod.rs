@@ -7,6 +7,7 @@
 mod assess;
 mod conclude;
 pub mod desired;
+pub mod export;
 mod flap;
 pub mod graph;
 pub mod guard;

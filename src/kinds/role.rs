@@ -96,6 +96,7 @@ impl Kind for Role {
     ];
     const PART: Option<(&'static str, &'static str)> = Some(("domain_id", "domainRef"));
     const CASCADE: &'static [&'static str] = &["RoleAssignment"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -123,6 +124,10 @@ impl Kind for Role {
             description: Some(role.description.clone().unwrap_or_default()),
             domain_ref: role.domain_id.as_deref().and_then(keystone::by_id),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
     }
 
     fn status(role: &Object, _: &Attached<'_>) -> Status {

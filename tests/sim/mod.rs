@@ -11,6 +11,11 @@
     reason = "each test binary uses a part of it"
 )]
 
+#[path = "../conformance/coverage.rs"]
+mod coverage;
+#[path = "../conformance/story.rs"]
+mod story;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +29,7 @@ use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
 use stackward::kinds::call::{
-    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID, Upload,
 };
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
@@ -164,7 +169,8 @@ impl Sim {
         sim
     }
 
-    fn log_in(&mut self, name: &str) {
+    /// The daemon and whoever works by hand are this user from now on.
+    pub fn log_in(&mut self, name: &str) {
         let domain = json!({"id": "default"});
         let user = json!({"name": name, "domain": domain, "password": "let-me-in"});
         let reply = self.world.handle(
@@ -192,6 +198,19 @@ impl Sim {
     /// The project that the daemon works in.
     pub fn project(&self) -> String {
         self.project.clone()
+    }
+
+    /// Another daemon, of another owner and with nothing on its disk, beside a copy of this cloud.
+    pub fn beside(&self, owner: u128) -> Self {
+        let mut sim = Self::of("admin", self.seed);
+        sim.settings.owner = Owner(Uuid::from_u128(owner));
+        sim.engine = Engine::new(sim.settings.clone(), Journal::default(), self.seed);
+        sim.now = self.now;
+        sim.world = self.world.clone();
+        sim.token.clone_from(&self.token);
+        sim.project.clone_from(&self.project);
+        sim.user.clone_from(&self.user);
+        sim
     }
 
     /// The daemon dies and is started again: only the disk is left of it.
@@ -406,6 +425,7 @@ impl Sim {
 
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        assert_eq!(coverage::lacking(call), None);
         if self.without == Some(call.service) {
             return Err(CallError::NotSent {
                 message: format!("cloud `sandbox` has no {} service", call.service),
@@ -524,6 +544,22 @@ impl Sim {
             response.value()
         );
         response.value().clone()
+    }
+
+    /// An image with data, made by hand; its id.
+    pub fn image_by_hand(&mut self, name: &str) -> String {
+        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        let image = self.by_hand("POST", "/image/v2/images", image);
+        let id = image["id"].as_str().unwrap().to_owned();
+        let upload = Body::Upload(Upload {
+            source: Source::Url("data".to_owned()),
+            decompress: None,
+            hash: None,
+        });
+        let path = format!("images/{id}/file");
+        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(upload);
+        self.send(&call).unwrap();
+        id
     }
 
     /// The items of a collection, as the project sees them.

@@ -1,5 +1,7 @@
 //! Tests of Neutron's ports, against recorded answers.
 
+use std::net::IpAddr;
+
 use super::super::erased::{Intent, Of, unclassified};
 use super::super::neutron::testing::*;
 use super::*;
