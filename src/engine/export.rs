@@ -283,9 +283,8 @@ impl<'a> Seen<'a> {
         if let Value::Object(fields) = &mut spec {
             // Nobody has to say that it is made in the project of the credentials.
             let is_ours = |value: &Value| value["id"].as_str() == Some(self.wish.project);
-            fields.retain(|name, value| {
-                !value.is_null() && !(name == "projectRef" && is_ours(value))
-            });
+            fields
+                .retain(|name, value| !(value.is_null() || name == "projectRef" && is_ours(value)));
             for row in it.kind.rows() {
                 if let Some(Value::Array(items)) = fields.get_mut(row.name)
                     && is_unordered(row.compare)

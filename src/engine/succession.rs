@@ -244,10 +244,8 @@ impl Engine {
             }
             return;
         }
-        if let Some(work) = self.work.get_mut(&key) {
-            if let Some(replacing) = is_replacing(decided) {
-                work.replacing = Some(replacing);
-            }
+        if let (Some(work), Some(replacing)) = (self.work.get_mut(&key), is_replacing(decided)) {
+            work.replacing = Some(replacing);
         }
         self.find_strays(object);
         let current = self.number(&key);

@@ -2,11 +2,9 @@
 //!
 //! The only place where a `Value` becomes a `K::Spec` or a `K::Object`, and back.
 
-use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::manifest::problem::Code;
@@ -15,48 +13,11 @@ use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape
 
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Compare, Row};
-use super::health::Health;
+pub use super::found::Found;
 pub use super::intent::Intent;
-use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
 use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
-
-/// One resource as it was seen.
-#[derive(Clone)]
-pub struct Found {
-    /// Its id in the cloud.
-    pub id: String,
-    /// Its name there.
-    pub name: String,
-    /// The project it belongs to, where the API says.
-    pub project: Option<String>,
-    /// The marker that it carries.
-    pub marker: Option<Marker>,
-    /// See [`super::Identity::natural_key`].
-    pub natural_key: Option<String>,
-    /// See [`super::Identity::attached_to`].
-    pub attached_to: Vec<String>,
-    /// See [`super::Identity::part_of`].
-    pub part_of: Option<(&'static str, String)>,
-    /// See [`super::Identity::expires`].
-    pub expires: Option<Timestamp>,
-    /// What its state means.
-    pub health: Health,
-    /// The object itself, as its kind reads it.
-    pub object: Arc<dyn Any + Send + Sync>,
-}
-
-impl std::fmt::Debug for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .field("marker", &self.marker.map(|marker| marker.to_string()))
-            .field("health", &self.health)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A spec that was read from a manifest and found right.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,17 +28,6 @@ pub struct Accepted {
     pub filter: Option<Value>,
     /// Everything that the spec or the filter needs from outside.
     pub needs: Vec<Declared>,
-}
-
-impl Found {
-    /// The same as it is at this time: what has expired is there, and does not serve.
-    #[must_use]
-    pub fn at(mut self, now: Timestamp) -> Self {
-        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
-            self.health = Health::Off("expired".to_owned());
-        }
-        self
-    }
 }
 
 impl std::fmt::Debug for dyn AnyKind {

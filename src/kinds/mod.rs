@@ -12,6 +12,7 @@ pub mod erased;
 pub mod field;
 pub mod flavor;
 pub mod floating_ip;
+mod found;
 pub mod group;
 pub mod health;
 pub mod image;

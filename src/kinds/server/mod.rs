@@ -26,6 +26,12 @@ mod devices;
 mod power;
 mod requests;
 mod spec;
+/// The Image object that its disk was made from, if it is still that disk.
+fn image_object(server: &Object) -> Option<String> {
+    let (name, id) = server.metadata.get(IMAGE_KEY)?.rsplit_once(' ')?;
+    (id_in(&server.image) == Some(id.to_owned())).then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests;
 mod user_data;
@@ -337,7 +343,7 @@ impl Kind for Server {
             name: Some(server.name.clone().unwrap_or_default()),
             description: Some(server.description.clone().unwrap_or_default()),
             image_ref: id_in(&server.image).map(Ref::Id),
-            image_name: server.metadata.get(IMAGE_KEY).cloned(),
+            image_name: image_object(server),
             volumes: Some(volumes.collect()),
             boot_volume: boot.map(|id| BootVolume {
                 volume_ref: Ref::Id(id),

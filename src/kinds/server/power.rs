@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::requests::image_note;
 use crate::kinds::Refusal;
 use crate::kinds::field::Change;
 use crate::kinds::marker::IMAGE_KEY;
@@ -81,8 +82,8 @@ pub(super) fn rebuild(spec: &Spec, server: &Object) -> Result<Value, Refusal> {
     match spec.image_ref.as_ref().and_then(|it| it.id()) {
         Some(image) => {
             let mut metadata = server.metadata.clone();
-            match &spec.image_name {
-                Some(name) => metadata.insert(IMAGE_KEY.to_owned(), name.clone()),
+            match image_note(spec) {
+                Some(note) => metadata.insert(IMAGE_KEY.to_owned(), note),
                 None => metadata.remove(IMAGE_KEY),
             };
             // Nova replaces all of the metadata by what is given here.

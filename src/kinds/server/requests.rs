@@ -87,12 +87,21 @@ pub(super) fn create(spec: &Spec, birth: &Birth<'_>) -> Call {
         .json(body)
 }
 
+/// The Image object that its disk is made from, and that one's id at the time: after a rebuild by
+/// somebody else they do not go together any more.
+pub(super) fn image_note(spec: &Spec) -> Option<String> {
+    let id = spec.image_ref.as_ref()?.id()?;
+    let note = format!("{} {id}", spec.image_name.as_ref()?);
+    // What Nova takes as a value.
+    (note.chars().count() <= 255).then_some(note)
+}
+
 fn birth_metadata(spec: &Spec, birth: &Birth<'_>) -> Map<String, Value> {
     let mut metadata = pairs(spec);
     metadata.insert(MARKER_KEY.to_owned(), json!(birth.marker.to_string()));
     metadata.insert(OBJECT_KEY.to_owned(), json!(birth.object));
-    if let Some(name) = &spec.image_name {
-        metadata.insert(IMAGE_KEY.to_owned(), json!(name));
+    if let Some(note) = image_note(spec) {
+        metadata.insert(IMAGE_KEY.to_owned(), json!(note));
     }
     if let Some(sha256) = spec.user_data.as_ref().and_then(|it| it.sha256.as_ref()) {
         metadata.insert(USER_DATA_KEY.to_owned(), json!(sha256));

@@ -73,6 +73,17 @@ impl World {
                 );
                 Ok(Response::empty(202))
             }
+            (&Method::GET, [id, "metadata"]) => {
+                let metadata = &self.snapshot_shown(account, id)?.metadata;
+                Ok(Response::json(200, json!({ "metadata": metadata })))
+            }
+            (&Method::DELETE, [id, "metadata", key]) => {
+                let gone = self.snapshot_mut(account, id)?.metadata.remove(*key);
+                gone.map(|_| Response::empty(200)).ok_or_else(|| {
+                    let why = format!("Snapshot {id} has no metadata with key {key}.");
+                    Refusal::new(404, why)
+                })
+            }
             (&Method::PUT | &Method::POST, [id, "metadata"]) => {
                 let body = request.body_json().unwrap_or_default();
                 let wanted = body
