@@ -16,6 +16,7 @@ mod observe;
 mod outcome;
 pub mod pace;
 pub mod plan;
+mod quota;
 pub mod reason;
 mod removal;
 mod replace;
@@ -34,7 +35,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kinds;
-use crate::kinds::call::{Call, CallError, List, Reply};
+use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
 use crate::kinds::erased::Intent;
 use crate::kinds::marker::Owner;
 use crate::manifest::Key;
@@ -45,6 +46,7 @@ use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
 use plan::Plan;
+use quota::Quotas;
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
@@ -78,6 +80,17 @@ pub enum Event {
         started_at: Timestamp,
         /// All items, or why not.
         result: Result<Vec<Value>, CallError>,
+    },
+    /// A service's quotas were read, or not.
+    Quota {
+        /// Whose.
+        scope: Scope,
+        /// Of which service.
+        service: Service,
+        /// When it was asked.
+        started_at: Timestamp,
+        /// Its answer.
+        result: Result<Reply, CallError>,
     },
     /// A request was answered, or not.
     Called {
@@ -115,6 +128,13 @@ pub enum Effect {
         kind: &'static str,
         /// The request.
         list: List,
+    },
+    /// Read a service's quotas.
+    Quota {
+        /// Whose.
+        scope: Scope,
+        /// The request.
+        get: Get,
     },
     /// Send one request.
     Call {
@@ -223,6 +243,7 @@ pub struct Engine {
     inventory: Inventory,
     links: BTreeMap<Scope, Link>,
     lists: Lists,
+    quotas: Quotas,
     lanes: Lanes,
     work: BTreeMap<Key, Work>,
     flights: BTreeMap<Ticket, Flight>,
@@ -253,6 +274,7 @@ impl Engine {
             inventory: Inventory::default(),
             links: BTreeMap::new(),
             lists: Lists::default(),
+            quotas: Quotas::default(),
             lanes: Lanes::default(),
             work: BTreeMap::new(),
             flights: BTreeMap::new(),
@@ -286,6 +308,14 @@ impl Engine {
                 result,
             } => {
                 self.listed(&scope, kind, started_at, result, now);
+            }
+            Event::Quota {
+                scope,
+                service,
+                started_at,
+                result,
+            } => {
+                self.quota_told(&scope, service, started_at, &result, now);
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
@@ -374,6 +404,7 @@ impl Engine {
         }
         self.lists.watch(&readers.keys().cloned().collect(), now);
         self.readers = readers;
+        self.watch_quotas(now);
     }
 
     fn connected(&mut self, scope: Scope, result: Result<Fingerprint, String>, now: Timestamp) {
@@ -488,6 +519,7 @@ impl Engine {
                 effects.push(Effect::List { scope, kind, list });
             }
         }
+        self.read_quotas(now, effects);
         self.flush(effects);
         let retry = self.links.values().filter_map(|link| match link {
             Link::Down { retry_at, .. } if *retry_at < Timestamp::MAX => Some(*retry_at),
@@ -499,6 +531,7 @@ impl Engine {
             .into_iter();
         let times = times
             .chain(self.wakes.first().map(|(at, _)| *at))
+            .chain(self.quotas.next_due(|scope| is_up(&self.links, scope)))
             .chain(retry);
         if let Some(at) = times.min() {
             effects.push(Effect::Alarm(at));
@@ -594,6 +627,7 @@ impl Engine {
                     ))
                 })
                 .collect(),
+            quotas: self.quotas.view(scope),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Seen<'a> {
     pub have: Value,
     /// How long it has been in its state, as far as this process has seen.
     pub since: Duration,
+    /// Fields that cannot be told now, since the look at what is attached failed.
+    pub blind: Vec<Unmet>,
 }
 
 /// What is known of a resource. Not knowing is a value of its own.
@@ -172,7 +174,7 @@ fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -
         if remedy.is_none()
             && let Some(plan) = recreation(want)
         {
-            return plan;
+            return untold(want, seen).unwrap_or(plan);
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -185,9 +187,9 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     let Some(spec) = want.spec else {
         return Plan::InSync;
     };
-    let differences = differences(want, spec, &seen.have);
+    let differences = differences(want, spec, seen);
     if let Some(plan) = replacement(want, &differences) {
-        return plan;
+        return untold(want, seen).unwrap_or(plan);
     }
     let updates: Vec<&Difference> = differences
         .iter()
@@ -215,7 +217,18 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
-    first_unmet(want, |_| true).unwrap_or(Plan::InSync)
+    first_unmet(want, |_| true)
+        .or_else(|| untold(want, seen))
+        .unwrap_or(Plan::InSync)
+}
+
+/// What has to be seen again before it can be said that nothing differs, or before anything is
+/// deleted: fields that the spec sets, and that nobody tells just now.
+fn untold(want: &Wanted<'_>, seen: &Seen<'_>) -> Option<Plan> {
+    let spec = want.spec?;
+    let mut fields = seen.blind.iter().filter(|it| !spec[&*it.field].is_null());
+    let why = fields.find_map(|it| it.why.as_ref().ok());
+    why.cloned().map(Plan::Wait)
 }
 
 /// Does the policy allow changes of this class?
@@ -259,7 +272,7 @@ fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<I
 }
 
 /// What differs, leaving out what cannot be said yet and what the manifest asks to ignore.
-fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference> {
+fn differences(want: &Wanted<'_>, spec: &Value, seen: &Seen<'_>) -> Vec<Difference> {
     let ignored = |field: &str| {
         want.policy
             .lifecycle
@@ -267,12 +280,13 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
             .iter()
             .any(|pointer| pointer.trim_start_matches("/spec/resource/") == field)
     };
-    let mut differences = diff(&want.kind.rows(), spec, have);
+    let mut differences = diff(&want.kind.rows(), spec, &seen.have);
     differences.retain(|difference| {
         !ignored(difference.field)
             && !want
                 .unmet
                 .iter()
+                .chain(&seen.blind)
                 .any(|unmet| unmet.field == difference.field)
     });
     differences
@@ -326,6 +340,7 @@ mod tests {
                 attached: Attached::default(),
                 have: kind.project(found, &Attached::default()),
                 since: Duration::ZERO,
+                blind: Vec::new(),
             }),
         };
         plan(&want, &seen, Timestamp::UNIX_EPOCH)
@@ -450,6 +465,7 @@ mod tests {
                 attached: Attached::default(),
                 have: kind.project(&found, &Attached::default()),
                 since: Duration::ZERO,
+                blind: Vec::new(),
             });
             plan(&want, &seen, Timestamp::UNIX_EPOCH)
         };
@@ -496,6 +512,7 @@ mod tests {
                 attached: Attached::default(),
                 have: Value::Null,
                 since: Duration::ZERO,
+                blind: Vec::new(),
             });
             intent(plan(&want, &seen, Timestamp::UNIX_EPOCH))
         };

@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::kinds::field::Difference;
+use crate::kinds::quota::Shortage;
 use crate::manifest::Key;
 
 /// What is needed of another object.
@@ -78,6 +79,8 @@ pub enum Waiting {
         /// The service's words.
         error: String,
     },
+    /// A quota has no room for it, as far as the service tells.
+    Room(Vec<Shortage>),
     /// The objects that refer to it are deleted first.
     Dependents(Vec<Key>),
     /// The grace before a deletion ends then.
@@ -102,7 +105,7 @@ impl Waiting {
             Self::Uncertain(_) => "Uncertain",
             Self::Missing(_) => "Missing",
             Self::Backoff { .. } => "Backoff",
-            Self::Quota { .. } => "Quota",
+            Self::Quota { .. } | Self::Room(_) => "Quota",
             Self::Dependents(_) => "Dependents",
             Self::Grace(_) => "Grace",
             Self::Manifests(_) => "Manifests",
@@ -130,7 +133,7 @@ impl Waiting {
     pub const fn is_error(&self) -> bool {
         matches!(
             self,
-            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. }
+            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. } | Self::Room(_)
         )
     }
 }
@@ -165,6 +168,13 @@ impl fmt::Display for Waiting {
                 f.write_str("No list shows it any more; making sure that it is gone")
             }
             Self::Backoff { error, .. } | Self::Quota { error, .. } => f.write_str(error),
+            Self::Room(short) => {
+                f.write_str("Waiting for quota: ")?;
+                for (index, shortage) in short.iter().enumerate() {
+                    write!(f, "{}{shortage}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
             Self::Dependents(keys) => {
                 f.write_str("Waiting for what refers to it to be deleted: ")?;
                 for (index, key) in keys.iter().enumerate() {

@@ -42,6 +42,7 @@ impl Engine {
         if self.work.get(key).is_some_and(|work| work.flight.is_some()) {
             return;
         }
+        self.quotas.let_go(key);
         let Some(object) = self.desired.objects.get(key).cloned() else {
             self.consider_removal(key, now, effects);
             return;
@@ -58,7 +59,8 @@ impl Engine {
             let held = self
                 .paused(key, now)
                 .map(Plan::Wait)
-                .or_else(|| self.restrain(&object, &todo, &assessment, now));
+                .or_else(|| self.restrain(&object, &todo, &assessment, now))
+                .or_else(|| self.make_room(&object, &todo, &assessment));
             match held {
                 Some(held) => plan = held,
                 None => {

@@ -17,6 +17,7 @@ use super::field::{Change, Class, Compare, Row};
 use super::health::Health;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
+use super::quota::{Demand, Nearby};
 use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
 
 /// One resource as it was seen.
@@ -139,6 +140,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::TOLD_BY`].
+    fn told_by(&self) -> &'static [(&'static str, &'static str)];
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
@@ -200,6 +203,14 @@ pub trait AnyKind: Sync {
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
+    /// See [`Kind::demand`].
+    fn demand(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand>;
     /// See [`Kind::before_delete`].
     fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)>;
     /// See [`Kind::born`].
@@ -276,6 +287,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn told_by(&self) -> &'static [(&'static str, &'static str)] {
+        K::TOLD_BY
     }
 
     fn later(&self) -> &'static [&'static str] {
@@ -476,6 +491,19 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn is_husk(&self, found: &Found) -> bool {
         Self::object(found).is_ok_and(K::is_husk)
+    }
+
+    fn demand(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        let object = found.and_then(|found| Self::object(found).ok());
+        Self::typed(spec)
+            .map(|spec| K::demand(intent, &spec, object, nearby))
+            .unwrap_or_default()
     }
 
     fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)> {

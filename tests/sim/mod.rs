@@ -55,7 +55,8 @@ pub struct Sim {
     alarm: Option<Timestamp>,
     in_flight: BTreeMap<Ticket, Key>,
     token: String,
-    project: String,
+    /// The project's id.
+    pub project: String,
     user: String,
 }
 
@@ -240,6 +241,16 @@ impl Sim {
                 self.later(Event::Listed {
                     scope,
                     kind,
+                    started_at,
+                    result,
+                });
+            }
+            Effect::Quota { scope, get } => {
+                let (started_at, service) = (self.now, get.service);
+                let result = self.send(&Call::from(&get));
+                self.later(Event::Quota {
+                    scope,
+                    service,
                     started_at,
                     result,
                 });
