@@ -15,6 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::engine::Settings;
+use crate::engine::guard::{Percent, Prune};
 use crate::engine::scope::Scope;
 use crate::kinds::marker::Owner;
 use crate::manifest::{duration_text, parse_duration};
@@ -72,6 +73,21 @@ pub struct Flags {
     /// An empty directory means that everything is to be deleted
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Safety")]
     pub prune_allow_empty: Option<bool>,
+    /// Resources without a manifest: Off keeps them, Confirm asks, Auto deletes [default: Auto]
+    #[arg(long, value_name = "MODE", help_heading = "Safety")]
+    pub prune: Option<Prune>,
+    /// Share of the managed objects that may be deleted without asking, 3 always [default: 20%]
+    #[arg(long, value_name = "SHARE", help_heading = "Safety")]
+    pub prune_max_share: Option<Percent>,
+    /// Deletions in one poll interval without asking [default: 25]
+    #[arg(long, value_name = "N", help_heading = "Safety")]
+    pub prune_per_cycle: Option<usize>,
+    /// Deletions in one hour without asking [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Safety")]
+    pub prune_per_hour: Option<usize>,
+    /// Look and report, write nothing
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Safety")]
+    pub observe_only: Option<bool>,
     /// How long a create with an unknown outcome is looked for [default: 2m]
     #[arg(long, value_name = "TIME", help_heading = "Safety")]
     pub uncertain_window: Option<Span>,
@@ -250,7 +266,7 @@ macro_rules! deserialize_from_text {
         }
     )*};
 }
-deserialize_from_text!(Listen, Span);
+deserialize_from_text!(Listen, Span, Prune, Percent);
 
 /// Something that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -339,6 +355,11 @@ impl Flags {
             prune_grace: self.prune_grace.or(file.prune_grace),
             prune_data_grace: self.prune_data_grace.or(file.prune_data_grace),
             prune_allow_empty: self.prune_allow_empty.or(file.prune_allow_empty),
+            prune: self.prune.or(file.prune),
+            prune_max_share: self.prune_max_share.or(file.prune_max_share),
+            prune_per_cycle: self.prune_per_cycle.or(file.prune_per_cycle),
+            prune_per_hour: self.prune_per_hour.or(file.prune_per_hour),
+            observe_only: self.observe_only.or(file.observe_only),
             uncertain_window: self.uncertain_window.or(file.uncertain_window),
             gone_after: self.gone_after.or(file.gone_after),
             log_format: self.log_format.or(file.log_format),
@@ -416,6 +437,12 @@ impl Flags {
         );
         let timeout = checked("--timeout", self.timeout, second, TIMEOUT, &mut wrong);
         engine.prune_allow_empty = self.prune_allow_empty.unwrap_or(engine.prune_allow_empty);
+        engine.prune = self.prune.unwrap_or(engine.prune);
+        let limits = &mut engine.prune_limits;
+        limits.share = self.prune_max_share.unwrap_or(limits.share);
+        limits.per_cycle = self.prune_per_cycle.unwrap_or(limits.per_cycle);
+        limits.per_hour = self.prune_per_hour.unwrap_or(limits.per_hour);
+        engine.observe_only = self.observe_only.unwrap_or(engine.observe_only);
         engine.max_in_flight = self.max_in_flight.unwrap_or(engine.max_in_flight);
         if !(1..=1000).contains(&engine.max_in_flight) {
             let message = format!("--max-in-flight is {}", engine.max_in_flight);
@@ -498,7 +525,8 @@ fn check_directory(flag: &str, directory: &Path) -> Result<(), BadConfig> {
     }
 }
 
-fn default_state(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+/// The state directory when none is given: as systemd says, else in the user's own.
+pub fn default_state(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     // systemd separates several by colons.
     if let Some(given) = set("STATE_DIRECTORY") {

@@ -3,6 +3,7 @@
 //! Results go to stdout, diagnostics and the log to stderr. Exit status: 0 done, 1 not, 2 the
 //! command line is wrong.
 
+mod control;
 mod embedded;
 mod failure;
 mod generated;
@@ -55,6 +56,12 @@ enum Command {
     Validate(validate::Validate),
     /// Show how a running daemon is doing
     Status(status::Status),
+    /// Show the deletions that wait for approval, or approve them
+    Approve(control::Approve),
+    /// Have the daemon write nothing until `resume`, also after a restart
+    Pause(control::Pause),
+    /// End a pause
+    Resume(control::Resume),
     /// Run a simulated OpenStack for trials
     Sandbox(sandbox::Sandbox),
     /// Print the JSON Schema of manifests, for editors
@@ -88,6 +95,9 @@ impl Command {
             Self::Plan(plan) => plan.execute().await,
             Self::Validate(validate) => validate.execute(),
             Self::Status(status) => status.execute().await,
+            Self::Approve(approve) => approve.execute().await,
+            Self::Pause(pause) => pause.execute().await,
+            Self::Resume(resume) => resume.execute().await,
             Self::Sandbox(sandbox) => sandbox.execute().await,
             Self::Schema(schema) => schema.execute(),
             Self::Docs(docs) => docs.execute(),

@@ -15,6 +15,7 @@ use crate::cloud::environment::Environment;
 use crate::config::{Config, Flags, LogFormat, State};
 use crate::daemon::clock::Clock;
 use crate::daemon::clouds::OpenStack;
+use crate::daemon::control::{self, Socket};
 use crate::daemon::load::Loader;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::remote::Connections;
@@ -192,6 +193,14 @@ impl Session {
             daemon.stop.clone(),
         );
         telemetry::spawn("watch", following);
+        if let State::Directory(directory) = &config.state {
+            let socket = Socket::open(directory).with_context(|| {
+                format!("cannot open {}", directory.join(control::SOCKET).display())
+            })?;
+            let (inputs, pictures) = (daemon.inputs.clone(), daemon.pictures.clone());
+            let serving = socket.serve(inputs, pictures, daemon.stop.clone());
+            telemetry::spawn("control", serving);
+        }
         let mut metrics_url = None;
         if let Some((listener, url)) = listener {
             let shown = Shown {

@@ -156,6 +156,16 @@ fn table_of(status: &Value) -> String {
         text.push_str(&format!(", {problems} problems in the manifests"));
     }
     text.push_str(".\n");
+    if let Some(why) = status["paused"].as_str() {
+        text.push_str(&format!("Nothing is written: {}.\n", clean(why)));
+    }
+    if let Some(hash) = status["frozen"]["hash"].as_str() {
+        let count = status["frozen"]["objects"].as_array().map_or(0, Vec::len);
+        text.push_str(&format!(
+            "{count} deletions wait for `stackward approve {}`.\n",
+            clean(hash)
+        ));
+    }
     for (scope, view) in status["scopes"].as_object().into_iter().flatten() {
         if let Some(error) = view["error"].as_str() {
             text.push_str(&format!(

@@ -36,6 +36,8 @@ pub struct Metrics {
     objects: IntGaugeVec,
     steps: IntCounterVec,
     problems: IntGaugeVec,
+    deletions: IntGaugeVec,
+    paused: IntGaugeVec,
     list_age: GaugeVec,
     quota_limit: IntGaugeVec,
     quota_used: IntGaugeVec,
@@ -144,6 +146,16 @@ impl Metrics {
                 "What is wrong with the manifests, by severity.",
                 &["severity"],
             )?,
+            deletions: gauge(
+                "stackward_deletions",
+                "Objects whose manifest is gone and whose resource is not, by what they wait for.",
+                &["reason"],
+            )?,
+            paused: gauge(
+                "stackward_paused",
+                "1 while nothing at all is written.",
+                &[],
+            )?,
             list_age,
             quota_limit: gauge(
                 "stackward_quota_limit",
@@ -198,6 +210,12 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.problems.with_label_values(&[severity]).set(count);
         }
+        self.deletions.reset();
+        for object in snapshot.objects.values().filter(|object| object.deleting) {
+            self.deletions.with_label_values(&[object.reason]).inc();
+        }
+        let paused = i64::from(snapshot.paused.is_some());
+        self.paused.with_label_values::<&str>(&[]).set(paused);
         self.list_age.reset();
         for (scope, view) in &snapshot.scopes {
             for (kind, at) in &view.looked_at {
@@ -374,6 +392,23 @@ impl Metrics {
             .filter(|key| !now.objects.contains_key(key))
         {
             tracing::info!(object = %key, "object gone");
+        }
+        if now.paused != before.paused {
+            match &now.paused {
+                Some(why) => tracing::warn!(why, "nothing is written any more"),
+                None => tracing::info!("resources are written again"),
+            }
+        }
+        let hash = |snapshot: &Snapshot| snapshot.frozen.as_ref().map(|it| it.hash.clone());
+        if let Some(frozen) = &now.frozen
+            && hash(now) != hash(before)
+        {
+            tracing::warn!(
+                hash = frozen.hash,
+                objects = frozen.objects.len(),
+                managed = frozen.managed,
+                "deletions wait for `stackward approve`"
+            );
         }
         for problem in now
             .problems

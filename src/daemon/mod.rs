@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod clouds;
+pub mod control;
 pub mod load;
 pub mod metrics;
 pub mod preview;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::desired::Desired;
+use crate::engine::guard::Control;
 use crate::engine::scope::Scope;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::{Engine, Settings};
@@ -55,6 +57,8 @@ pub enum Input {
     Reload,
     /// The settings were read again.
     Settings(Settings),
+    /// A person has spoken.
+    Control(Control),
 }
 
 /// What can be seen of a daemon.

@@ -14,7 +14,8 @@ use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -85,7 +86,11 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Cann
 
 /// Answers until it is told to stop.
 pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    let router = router(shown);
+    accept(listener, router(shown), stop).await;
+}
+
+/// Answers by a router until it is told to stop, a bounded number of connections at a time.
+pub(super) async fn accept<L: Accept>(listener: L, router: Router, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -94,7 +99,7 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken)
         let stream = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(stream) => stream,
                 Err(error) => {
                     // Mostly too many open files: it passes, but not at once.
                     tracing::warn!(%error, "connection not accepted");
@@ -111,7 +116,32 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken)
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
+/// What connections come from: a TCP port, or a socket of the file system.
+pub(super) trait Accept {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Ok(Self::accept(self).await?.0)
+    }
+}
+
+impl Accept for &UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(UnixListener::accept(self).await?.0)
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {

@@ -137,6 +137,10 @@ impl Turn {
                 self.handle(Event::Desired(*desired));
             }
             Input::Settings(settings) => self.handle(Event::Settings(settings)),
+            Input::Control(control) => {
+                tracing::info!(?control, "a person has spoken");
+                self.handle(Event::Control(control));
+            }
             Input::Reload => {
                 self.connections.forgive();
                 for (scope, source) in self.connections.sources() {

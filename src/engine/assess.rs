@@ -23,6 +23,8 @@ pub(super) struct Assessment {
     pub(super) resolved: Resolved,
     pub(super) found: Option<Found>,
     pub(super) resource: serde_json::Value,
+    /// Whether a complete look showed nothing of it; `None` when that cannot be said.
+    pub(super) absent: Option<bool>,
     /// It does not serve, and is not to: the manifest wants it so.
     pub(super) is_meant: bool,
 }
@@ -46,6 +48,11 @@ impl Engine {
             ),
             _ => (None, serde_json::Value::Null),
         };
+        let absent = match &observed {
+            Observed::Absent if resolved.spec.is_some() => Some(true),
+            Observed::Adoptable(_) => Some(false),
+            _ => None,
+        };
         let is_meant = match (&resolved.spec, &found) {
             (Some(spec), Some(found)) => object.kind.is_meant(spec, found),
             _ => false,
@@ -55,6 +62,7 @@ impl Engine {
             resolved,
             found,
             resource,
+            absent,
             is_meant,
         }
     }
@@ -71,6 +79,7 @@ impl Engine {
                 work.state = Some((state.to_owned(), now));
             }
             work.missing = None;
+            work.seen_absent = false;
             work.negatives = Negatives::default();
         }
         let is_ours = found.marker.is_some() || object.kind.marker() == MarkerPlace::NaturalKey;
@@ -110,6 +119,7 @@ impl Engine {
             .unwrap_or_else(|| Record::new(object.scope.clone()));
         record.detach = object.policy().on_delete == OnDelete::Detach;
         record.protect = object.policy().protect;
+        record.approved = false;
         record.refers_to = object.refers_to.iter().cloned().collect();
         change(&mut record);
         if before != Some(&record) {

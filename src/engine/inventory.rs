@@ -12,6 +12,11 @@ use crate::kinds::erased::{AnyKind, Found};
 
 use super::scope::Scope;
 
+/// A list that lost at least this many,
+const DOUBTED: usize = 3;
+/// and more than this share of them, is not believed at once.
+const DOUBTED_PERCENT: usize = 30;
+
 /// One look at one collection, read to its end.
 #[derive(Debug, Clone)]
 pub struct Listing {
@@ -109,19 +114,46 @@ pub struct Inventory {
 struct Collection {
     listing: Option<Listing>,
     failure: Option<String>,
+    /// The last look is not believed until another one confirms it.
+    doubted: bool,
 }
 
 impl Inventory {
-    /// Takes a look's result over. A failure leaves the last complete listing in place.
-    pub fn put(&mut self, scope: &Scope, kind: &'static str, look: Result<Listing, String>) {
+    /// A look failed: the last complete listing stays in place.
+    pub fn fail(&mut self, scope: &Scope, kind: &'static str, failure: String) {
         let collection = self.collections.entry((scope.clone(), kind)).or_default();
-        match look {
-            Ok(listing) => {
-                collection.listing = Some(listing);
-                collection.failure = None;
-            }
-            Err(failure) => collection.failure = Some(failure),
+        collection.failure = Some(failure);
+    }
+
+    /// Takes a complete look over, unless too much has disappeared in it at once: then another one
+    /// must confirm it. `expected` says what was deleted by us. `Err` is the doubt.
+    ///
+    /// # Errors
+    /// What has disappeared, in words.
+    pub fn believe(
+        &mut self,
+        scope: &Scope,
+        kind: &'static str,
+        listing: Listing,
+        expected: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let collection = self.collections.entry((scope.clone(), kind)).or_default();
+        let before = collection.listing.as_ref();
+        let known = before.map_or(0, |before| before.items.len());
+        let lost = before.map_or(0, |before| {
+            let lost = |found: &&Found| listing.get(&found.id).is_none() && !expected(&found.id);
+            before.items.iter().filter(lost).count()
+        });
+        if lost >= DOUBTED && lost * 100 > known * DOUBTED_PERCENT && !collection.doubted {
+            collection.doubted = true;
+            let doubt = format!("{lost} of {known} have disappeared at once; looking again");
+            collection.failure = Some(doubt.clone());
+            return Err(doubt);
         }
+        collection.doubted = false;
+        collection.listing = Some(listing);
+        collection.failure = None;
+        Ok(())
     }
 
     /// The last complete listing.

@@ -21,6 +21,8 @@ pub struct Journal {
     pub records: BTreeMap<Key, Record>,
     /// What each scope was when it was first seen.
     pub scopes: BTreeMap<Scope, Fingerprint>,
+    /// A person has paused the daemon: nothing is written until it is resumed.
+    pub paused: bool,
 }
 
 /// What is known of one object.
@@ -40,6 +42,9 @@ pub struct Record {
     pub detach: bool,
     /// Whether its manifest was protected against deletion.
     pub protect: bool,
+    /// A person has approved its deletion.
+    #[serde(default)]
+    pub approved: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
 }
@@ -56,6 +61,7 @@ impl Record {
             made_here: false,
             detach: false,
             protect: false,
+            approved: false,
             refers_to: Vec::new(),
         }
     }
@@ -81,6 +87,8 @@ pub enum Change {
     Forget(Key),
     /// Write down what a scope is.
     PutScope(Scope, Fingerprint),
+    /// Write down that the daemon is paused, or not any more.
+    Pause(bool),
 }
 
 impl Journal {
@@ -96,6 +104,7 @@ impl Journal {
             Change::PutScope(scope, fingerprint) => {
                 self.scopes.insert(scope.clone(), fingerprint.clone());
             }
+            Change::Pause(paused) => self.paused = *paused,
         }
     }
 }

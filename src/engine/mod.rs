@@ -9,6 +9,7 @@ mod conclude;
 pub mod desired;
 mod flap;
 pub mod graph;
+pub mod guard;
 pub mod inventory;
 pub mod journal;
 mod lists;
@@ -22,6 +23,7 @@ mod removal;
 mod replace;
 mod resolve;
 pub mod scope;
+mod settings;
 pub mod snapshot;
 pub mod status;
 mod steps;
@@ -29,7 +31,6 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,10 +38,10 @@ use serde_json::Value;
 use crate::kinds;
 use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
 use crate::kinds::erased::Intent;
-use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
 use desired::Desired;
+use guard::{Control, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
@@ -52,6 +53,8 @@ use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
 use steps::Flight;
 use work::Work;
+
+pub use settings::Settings;
 
 /// Names one effect whose result comes back as an event.
 pub type Ticket = u64;
@@ -106,6 +109,8 @@ pub enum Event {
         /// Why not.
         result: Result<(), String>,
     },
+    /// A person has spoken.
+    Control(Control),
     /// The time of an [`Effect::Alarm`] has come.
     Alarm,
 }
@@ -160,45 +165,6 @@ pub enum Effect {
     Alarm(Timestamp),
     /// Something that people can see has changed: take a snapshot when convenient.
     Publish,
-}
-
-/// What the engine goes by.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Whose resources these are.
-    pub owner: Owner,
-    /// How often each collection is read when nothing moves. Default 30 s.
-    pub poll_interval: Duration,
-    /// How long a manifest must be gone before its resource is deleted. Default 60 s.
-    pub prune_grace: Duration,
-    /// The same for kinds that hold data. Default 10 min.
-    pub prune_data_grace: Duration,
-    /// Whether an empty directory means that everything is to be deleted. Default no.
-    pub prune_allow_empty: bool,
-    /// How long a create whose outcome is not known is looked for before it is tried again.
-    /// Default 120 s, which is twice the client's deadline.
-    pub uncertain_window: Duration,
-    /// The time between the two reads that prove a resource gone. Default 30 s.
-    pub gone_after: Duration,
-    /// How many requests may be in flight per scope and service. Default 8.
-    pub max_in_flight: usize,
-}
-
-impl Settings {
-    /// The defaults, for an owner.
-    #[must_use]
-    pub const fn new(owner: Owner) -> Self {
-        Self {
-            owner,
-            poll_interval: Duration::from_secs(30),
-            prune_grace: Duration::from_secs(60),
-            prune_data_grace: Duration::from_secs(600),
-            prune_allow_empty: false,
-            uncertain_window: Duration::from_secs(120),
-            gone_after: Duration::from_secs(30),
-            max_in_flight: 8,
-        }
-    }
 }
 
 /// How a scope is connected.
@@ -256,6 +222,9 @@ pub struct Engine {
     changes: Vec<Change>,
     /// Creates that wait for those changes to be on disk.
     recording: BTreeSet<Ticket>,
+    pruning: Pruning,
+    /// Another daemon writes with our owner id: how that was seen.
+    rival: Option<String>,
     visible: bool,
 }
 
@@ -284,6 +253,8 @@ impl Engine {
             readers: BTreeMap::new(),
             changes: Vec::new(),
             recording: BTreeSet::new(),
+            pruning: Pruning::default(),
+            rival: None,
             visible: false,
         }
     }
@@ -298,6 +269,7 @@ impl Engine {
                     owner: self.settings.owner,
                     ..settings
                 };
+                self.recount();
                 self.dirty.extend(self.work.keys().cloned());
             }
             Event::Connected { scope, result } => self.connected(scope, result, now),
@@ -319,6 +291,7 @@ impl Engine {
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
+            Event::Control(control) => self.control(&control),
             Event::Alarm => {}
         }
         self.run(now, &mut effects);
@@ -348,6 +321,7 @@ impl Engine {
         );
         self.dirty.extend(self.journal.records.keys().cloned());
         self.desired = desired;
+        self.recount();
         self.read_once = true;
         self.visible = true;
         for (scope, source) in changed_sources {
@@ -456,7 +430,6 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
-        let complete = result.is_ok();
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
@@ -470,7 +443,23 @@ impl Engine {
             }
             Ok(Listing::new(started_at, found, malformed))
         });
-        self.inventory.put(scope, kind, look);
+        let ours: BTreeSet<&str> = self
+            .work
+            .iter()
+            .filter(|(_, work)| work.deleting)
+            .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
+            .collect();
+        let complete = match look {
+            Ok(listing) => {
+                let expected = |id: &str| ours.contains(id);
+                let belief = self.inventory.believe(scope, kind, listing, expected);
+                belief.is_ok()
+            }
+            Err(failure) => {
+                self.inventory.fail(scope, kind, failure);
+                false
+            }
+        };
         self.lists.end(
             scope,
             kind,
@@ -564,6 +553,7 @@ impl Engine {
 
     fn change(&mut self, change: Change) {
         self.journal.apply(&change);
+        self.recount_one(&change);
         self.changes.push(change);
     }
 
@@ -604,6 +594,8 @@ impl Engine {
                 .collect(),
             at_rest: self.is_at_rest(),
             looked: self.read_once && self.lists.all_complete(),
+            paused: self.pause(),
+            frozen: self.judge(),
         }
     }
 
@@ -637,12 +629,11 @@ impl Engine {
             && self.changes.is_empty()
             && self.read_once
             && self.lists.all_complete()
-            && self.work.iter().all(|(key, work)| {
-                self.desired.objects.contains_key(key)
-                    && matches!(
-                        work.plan,
-                        Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
-                    )
+            && self.work.values().all(|work| {
+                matches!(
+                    work.plan,
+                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                )
             })
     }
 

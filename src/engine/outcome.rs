@@ -236,6 +236,12 @@ impl Engine {
             return;
         };
         let (key, scope) = (flight.key.clone(), flight.scope.clone());
+        if self.is_reprieved(&key, flight.is_removal) {
+            self.land(ticket);
+            self.flights.remove(&ticket);
+            self.dirty.insert(key);
+            return;
+        }
         let call = kinds::find(&key.kind)
             .ok_or_else(|| "its kind is not known".to_owned())
             .and_then(|kind| {
@@ -281,6 +287,15 @@ impl Engine {
                 self.dirty.insert(key);
             }
         }
+    }
+
+    /// Was its deletion taken back while it was looked at: declared again, frozen, paused?
+    fn is_reprieved(&mut self, key: &Key, is_removal: bool) -> bool {
+        let declared = self.desired.objects.contains_key(key);
+        let record = self.journal.records.get(key).cloned();
+        self.pause().is_some()
+            || declared == is_removal
+            || is_removal && record.is_none_or(|record| self.held(&record).is_some())
     }
 
     fn is_deletable(

@@ -85,6 +85,8 @@ pub enum Waiting {
     Dependents(Vec<Key>),
     /// The grace before a deletion ends then.
     Grace(Timestamp),
+    /// As many deletions as may be made without asking have been made; there is room again then.
+    Budget(Timestamp),
     /// The directory of manifests could not be trusted; the reason.
     Manifests(String),
 }
@@ -108,6 +110,7 @@ impl Waiting {
             Self::Quota { .. } | Self::Room(_) => "Quota",
             Self::Dependents(_) => "Dependents",
             Self::Grace(_) => "Grace",
+            Self::Budget(_) => "Budget",
             Self::Manifests(_) => "Manifests",
         }
     }
@@ -116,7 +119,9 @@ impl Waiting {
     #[must_use]
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Uncertain(at) | Self::Missing(at) | Self::Grace(at) => Some(*at),
+            Self::Uncertain(at) | Self::Missing(at) | Self::Grace(at) | Self::Budget(at) => {
+                Some(*at)
+            }
             Self::Backoff { until, .. } | Self::Quota { until, .. } => Some(*until),
             _ => None,
         }
@@ -185,6 +190,10 @@ impl fmt::Display for Waiting {
             Self::Grace(until) => {
                 write!(f, "Its manifest is gone; it will be deleted after {until}")
             }
+            Self::Budget(until) => write!(
+                f,
+                "As many were deleted as may be without asking; goes on at {until}, or at once after `stackward approve`"
+            ),
             Self::Manifests(why) => write!(f, "Nothing is deleted while {why}"),
         }
     }
@@ -234,6 +243,17 @@ pub enum Blocker {
     Journal(String),
     /// It is protected against deletion.
     Protected,
+    /// Its manifest is gone, and nothing is ever deleted for that.
+    PruneOff,
+    /// More would be deleted than is done without asking.
+    Frozen {
+        /// What `stackward approve` takes.
+        hash: String,
+        /// How many would be deleted.
+        going: usize,
+        /// Of how many managed objects.
+        managed: usize,
+    },
 }
 
 impl Blocker {
@@ -252,6 +272,8 @@ impl Blocker {
             Self::ScopeChanged(_) => "ScopeChanged",
             Self::Journal(_) => "Journal",
             Self::Protected => "Protected",
+            Self::PruneOff => "PruneOff",
+            Self::Frozen { .. } => "Frozen",
         }
     }
 
@@ -312,6 +334,17 @@ impl fmt::Display for Blocker {
                 "the credentials lead to another place than before ({how}); nothing is written there"
             ),
             Self::Journal(why) => write!(f, "the journal cannot be written: {why}"),
+            Self::PruneOff => f.write_str(
+                "its manifest is gone, and --prune is Off; delete it by hand, or declare it again",
+            ),
+            Self::Frozen {
+                hash,
+                going,
+                managed,
+            } => write!(
+                f,
+                "{going} of {managed} managed objects would be deleted; `stackward approve {hash}` allows it, the manifests back in the directory cancel it"
+            ),
             Self::Protected => f.write_str(
                 "it is protected by stackward.dev/protect; declare it again without protection to delete it",
             ),

@@ -54,7 +54,21 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let fate = self.fate(key, kind, &record, since, now);
+        let held = self.held(&record);
+        let mut fate = self.fate(key, kind, &record, held, since, now);
+        let todo = |delete| Todo {
+            intent: if delete {
+                Intent::Delete
+            } else {
+                Intent::Inspect
+            },
+            why: Vec::new(),
+        };
+        if matches!(fate, Fate::Read { delete: true, .. })
+            && let Some(waiting) = self.budget(&record, now)
+        {
+            fate = Fate::Wait(waiting);
+        }
         let plan = match fate {
             Fate::Forget => {
                 self.work.remove(key);
@@ -66,19 +80,14 @@ impl Engine {
             }
             Fate::Wait(waiting) => Plan::Wait(waiting),
             Fate::Blocked(blocker) => Plan::Blocked(blocker),
+            Fate::Read { delete: true, .. } if self.pause().is_some() => {
+                Plan::Suspended(Some(todo(true)))
+            }
             Fate::Read { id, delete } => match self.paused(key, now) {
                 Some(waiting) => Plan::Wait(waiting),
                 None => {
-                    let intent = if delete {
-                        Intent::Delete
-                    } else {
-                        Intent::Inspect
-                    };
                     self.read_for_removal(key, kind, &record, &id, delete, now, effects);
-                    Plan::Do(Todo {
-                        intent,
-                        why: Vec::new(),
-                    })
+                    Plan::Do(todo(delete))
                 }
             },
         };
@@ -107,6 +116,7 @@ impl Engine {
         key: &Key,
         kind: &'static dyn AnyKind,
         record: &Record,
+        held: Option<Blocker>,
         since: Timestamp,
         now: Timestamp,
     ) -> Fate {
@@ -128,13 +138,16 @@ impl Engine {
         } else {
             self.settings.prune_grace
         };
-        let until = after(since, grace);
-        if until > now {
-            return Fate::Wait(Waiting::Grace(until));
-        }
-        let dependents = self.referrers(key);
-        if !dependents.is_empty() {
-            return Fate::Wait(Waiting::Dependents(dependents));
+        // What waits for a person says so at once; whether it is there at all is still looked at.
+        if held.is_none() {
+            let until = after(since, grace);
+            if until > now {
+                return Fate::Wait(Waiting::Grace(until));
+            }
+            let dependents = self.referrers(key);
+            if !dependents.is_empty() {
+                return Fate::Wait(Waiting::Dependents(dependents));
+            }
         }
         let work = self.work.get(key);
         let wrote_at = work.and_then(|work| work.wrote_at);
@@ -153,6 +166,7 @@ impl Engine {
         };
         match trace {
             Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),
+            Trace::Here(_) if let Some(blocker) = held => Fate::Blocked(blocker),
             Trace::Here(found) => match self.would_go_too(kind, &record.scope, &found.id) {
                 Err(waiting) => Fate::Wait(waiting),
                 Ok(others) if !others.is_empty() => Fate::Blocked(Blocker::Refused(format!(
@@ -293,6 +307,9 @@ impl Engine {
         let Some(ticket) = self.depart(key, &scope, service, Intent::Inspect, delete, now) else {
             return;
         };
+        if delete {
+            self.spend(record, now);
+        }
         if let Some(work) = self.work.get_mut(key) {
             work.doing = Some(
                 if delete {

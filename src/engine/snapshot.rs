@@ -9,6 +9,7 @@ use crate::kinds::quota::Amount;
 use crate::manifest::Key;
 use crate::manifest::problem::Problem;
 
+use super::guard::Frozen;
 use super::scope::Scope;
 use super::status::Status;
 
@@ -26,6 +27,12 @@ pub struct Snapshot {
     pub at_rest: bool,
     /// Everything was looked at at least once.
     pub looked: bool,
+    /// Why nothing is written at all, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// Deletions that wait for a person's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
 }
 
 /// One object in the picture.

@@ -30,6 +30,8 @@ pub(super) struct Flight {
     pub(super) intent: Intent,
     /// After the look, delete what it showed if it is ours.
     pub(super) then_delete: bool,
+    /// It was begun because no manifest declares the object.
+    pub(super) is_removal: bool,
     /// The write of the journal that it waits for.
     pub(super) record: Option<Ticket>,
     /// The request that waits.
@@ -50,15 +52,21 @@ impl Engine {
         self.work.entry(key.clone()).or_default().undeclared_since = None;
         self.give_up_uncertain(key, &object.scope, now);
         let assessment = self.assess(&object, now);
-        if let Some(found) = &assessment.found {
-            self.saw(&object, found, now);
+        if let (Some(absent), Some(work)) = (assessment.absent, self.work.get_mut(key)) {
+            work.seen_absent = absent;
+        }
+        match &assessment.found {
+            Some(found) if self.is_of_a_rival(key, found) => self.yield_to_rival(key, found),
+            Some(found) => self.saw(&object, found, now),
+            None => {}
         }
         let mut plan = assessment.plan.clone();
         if let Plan::Do(todo) = &plan {
             let todo = todo.clone();
-            let held = self
-                .paused(key, now)
-                .map(Plan::Wait)
+            let idle = todo.intent != Intent::Inspect && self.pause().is_some();
+            let held = idle
+                .then(|| Plan::Suspended(Some(todo.clone())))
+                .or_else(|| self.paused(key, now).map(Plan::Wait))
                 .or_else(|| self.restrain(&object, &todo, &assessment, now))
                 .or_else(|| self.make_room(&object, &todo, &assessment));
             match held {
@@ -190,6 +198,7 @@ impl Engine {
         }
         let ticket = self.ticket();
         let flight = Flight {
+            is_removal: !self.desired.objects.contains_key(key),
             key: key.clone(),
             scope: scope.clone(),
             service,

@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub(super) pause: Option<Waiting>,
     /// Reads that say that it is gone.
     pub(super) missing: Option<Missing>,
+    /// A complete look showed that it is not there and, as far as is known, never was.
+    pub(super) seen_absent: bool,
     /// Complete looks that did not show what an uncertain create may have made.
     pub(super) negatives: Negatives,
     /// Its state in the cloud, and since when it was seen in it.

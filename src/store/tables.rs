@@ -99,14 +99,15 @@ pub(super) fn read(
         Err(error) => Err(failed(error.into())),
     };
     let mut owner = None;
+    let mut journal = Journal::default();
     for (name, value) in rows(META)? {
         match name.as_str() {
             "version" => check_version(&value, path)?,
             "owner" => owner = Some(Owner(parse_owner(&value, path)?)),
+            "paused" => journal.paused = true,
             _ => {}
         }
     }
-    let mut journal = Journal::default();
     for (name, value) in rows(OBJECTS)? {
         let key: Key = decode(&name, &serde_json::Value::from(name.as_str()).to_string())?;
         journal.records.insert(key, decode(&name, &value)?);
@@ -129,6 +130,7 @@ pub(super) fn write<'a>(
     {
         let mut objects = transaction.open_table(OBJECTS)?;
         let mut scopes = transaction.open_table(SCOPES)?;
+        let mut meta = transaction.open_table(META)?;
         for change in changes {
             match change {
                 Change::Put(key, record) => {
@@ -139,6 +141,12 @@ pub(super) fn write<'a>(
                 }
                 Change::PutScope(scope, fingerprint) => {
                     scopes.insert(&*scope.0, encode(fingerprint)?.as_str())?;
+                }
+                Change::Pause(true) => {
+                    meta.insert("paused", "true")?;
+                }
+                Change::Pause(false) => {
+                    meta.remove("paused")?;
                 }
             }
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stackward::engine::desired::{Desired, Draft, FileAnswer};
+use stackward::engine::guard::{Limits, Percent};
 use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
@@ -79,9 +80,15 @@ impl Sim {
             seed,
             ..sandbox::Options::default()
         };
-        let settings = Settings::new(Owner(Uuid::from_u128(
+        let mut settings = Settings::new(Owner(Uuid::from_u128(
             0x5eed_0000_0000_0000_0000_0000_0000_0001,
         )));
+        // tests/guards.rs is about these.
+        settings.prune_limits = Limits {
+            share: Percent::ALL,
+            per_cycle: usize::MAX,
+            per_hour: usize::MAX,
+        };
         let mut sim = Self {
             now,
             world: World::new(options, now),

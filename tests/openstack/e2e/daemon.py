@@ -13,7 +13,7 @@ from .checks import Failed, PATIENCE, until
 
 # The daemon's own waits, shortened; what it does in them is the same.
 BRISK = ('--poll-interval', '1s', '--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
-         '--uncertain-window', '20s')
+         '--uncertain-window', '20s', '--prune-max-share', '100%')
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
