@@ -520,7 +520,7 @@ impl Engine {
             .into_iter();
         let times = times
             .chain(self.wakes.first().map(|(at, _)| *at))
-            .chain(self.quotas.next_due(|scope| is_up(&self.links, scope)))
+            .chain(self.next_quota())
             .chain(retry);
         if let Some(at) = times.min() {
             effects.push(Effect::Alarm(at));

@@ -217,9 +217,11 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
-    first_unmet(want, |_| true)
-        .or_else(|| untold(want, seen))
-        .unwrap_or(Plan::InSync)
+    match first_unmet(want, |_| true) {
+        Some(Plan::Blocked(blocker)) => Plan::Blocked(blocker),
+        // What others wait for because of an outage is no news beside the outage.
+        waiting => untold(want, seen).or(waiting).unwrap_or(Plan::InSync),
+    }
 }
 
 /// What has to be seen again before it can be said that nothing differs, or before anything is

@@ -36,11 +36,6 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    /// When the next reading is due.
-    pub(super) fn next_due(&self, up: impl Fn(&Scope) -> bool) -> Option<Timestamp> {
-        self.reads.next_due(up)
-    }
-
     /// Nothing is under way for this object: what was set aside for it is free again.
     pub(super) fn let_go(&mut self, key: &Key) {
         if let Some((scope, demands)) = self.open.remove(key) {
@@ -129,6 +124,11 @@ fn name(scope: &Scope, demand: &Demand) -> (Scope, Service, String) {
     (scope.clone(), demand.service, resource)
 }
 
+/// Where nothing is written, nothing is taken.
+fn writes(links: &BTreeMap<Scope, Link>, scope: &Scope) -> bool {
+    matches!(links.get(scope), Some(Link::Up(_)))
+}
+
 impl Engine {
     /// Says whose quotas are read: those from which a declared object would take.
     pub(super) fn watch_quotas(&mut self, now: Timestamp) {
@@ -147,9 +147,11 @@ impl Engine {
 
     /// Begins the readings that are due.
     pub(super) fn read_quotas(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let links = &self.links;
-        let up = |scope: &Scope| matches!(links.get(scope), Some(Link::Up(_)));
-        for (scope, service) in self.quotas.reads.begin(now, up) {
+        for (scope, service) in self
+            .quotas
+            .reads
+            .begin(now, |scope| writes(&self.links, scope))
+        {
             let Some(Link::Up(fingerprint)) = self.links.get(&scope) else {
                 continue;
             };
@@ -157,6 +159,13 @@ impl Engine {
                 effects.push(Effect::Quota { scope, get });
             }
         }
+    }
+
+    /// When the next reading is due.
+    pub(super) fn next_quota(&self) -> Option<Timestamp> {
+        self.quotas
+            .reads
+            .next_due(|scope| writes(&self.links, scope))
     }
 
     /// A reading has ended. A service that refuses it, has none, or is out of order is not waited for.

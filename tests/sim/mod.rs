@@ -352,6 +352,10 @@ impl Sim {
         if !response.is_delivered() {
             return Err(unknown(None, "the connection was reset"));
         }
+        let is_json = matches!(response.body, sandbox::Body::Empty | sandbox::Body::Json(_));
+        if !is_json && response.status < 300 {
+            return Err(unknown(Some(response.status), "the answer is no JSON"));
+        }
         let body = response.value().clone();
         let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);
         match response.status {
