@@ -9,11 +9,10 @@
 mod site;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::Instant;
 
-use site::{Daemon, PATIENCE, Site, cloud, err, get, out, reads, with, writes};
+use site::{Daemon, Site, cloud, err, get, out, reads, with, writes};
 
 #[test]
 fn validate_shows_the_line_and_ends_with_1() {

@@ -85,6 +85,7 @@ impl Engine {
         let is_ours = found.marker.is_some() || object.kind.marker() == MarkerPlace::NaturalKey;
         if object.accepted.spec.is_some() && is_ours {
             let id = Some(found.id.clone());
+            let project = found.project.clone();
             let before = self.journal.records.get(object.key());
             let made_here = found.marker.is_some()
                 || self.is_part_of_ours(&object.scope, found)
@@ -95,6 +96,8 @@ impl Engine {
                 record.id = id;
                 record.intent = None;
                 record.made_here = made_here;
+                // Once more before it is deleted, and then by this.
+                record.project = project;
             });
         }
     }

@@ -19,6 +19,7 @@ use crate::manifest::{
 
 use super::graph;
 use super::scope::{Scope, Source};
+use super::stays;
 
 /// One object that the manifests declare and that was found right.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Object {
     pub files: BTreeMap<String, PathBuf>,
     /// The objects and data that it refers to by name.
     pub refers_to: BTreeSet<Key>,
+    /// The object that its spec stands for beside itself.
+    pub child: Option<Key>,
     /// Counts the changes of what it says, from 1.
     pub generation: u64,
 }
@@ -177,6 +180,7 @@ struct Half {
     manifest: Arc<Manifest>,
     kind: &'static dyn AnyKind,
     accepted: Accepted,
+    child: Option<Key>,
 }
 
 impl Draft {
@@ -203,7 +207,38 @@ impl Draft {
                 draft.take(manifest);
             }
         }
+        draft.take_children();
         draft
+    }
+
+    /// Takes what the specs stand for beside themselves, unless it is declared as well.
+    fn take_children(&mut self) {
+        let mut children = Vec::new();
+        for half in self.objects.values_mut() {
+            let manifest = &half.manifest;
+            let spec = half.accepted.spec.as_ref();
+            if let Some(child) = spec.and_then(|spec| half.kind.child(spec, &manifest.key.name)) {
+                let child = manifest.child(child.kind, &child.name, child.spec);
+                half.child = Some(child.key.clone());
+                children.push((manifest.clone(), child));
+            }
+        }
+        for (parent, child) in children {
+            let is_declared = self.objects.contains_key(&child.key)
+                || (self.problems.iter()).any(|it| it.object.as_ref() == Some(&child.key));
+            if is_declared {
+                let message = format!("{} is declared as well", child.key.short());
+                let hint = "remove that one, or the reference here".to_owned();
+                self.problems.push(parent.problem(
+                    parent.base,
+                    Code::DuplicateObject,
+                    message,
+                    Some(hint),
+                ));
+            } else {
+                self.take(child);
+            }
+        }
     }
 
     fn take(&mut self, manifest: Manifest) {
@@ -221,6 +256,7 @@ impl Draft {
                     kind,
                     accepted,
                     manifest: Arc::new(manifest),
+                    child: None,
                 };
                 self.objects.insert(half.manifest.key.clone(), half);
             }
@@ -318,6 +354,7 @@ impl Draft {
                 scope,
                 manifest: half.manifest,
                 accepted: half.accepted,
+                child: half.child,
                 texts: texts.remove(&key).unwrap_or_default(),
                 files: files.remove(&key).unwrap_or_default(),
                 generation: 1,
@@ -341,6 +378,9 @@ impl Draft {
             }
         }
 
+        if let Some(previous) = previous {
+            stays::refuse_changes(&mut desired, previous);
+        }
         hold(&mut desired, previous);
         for object in desired.objects.values() {
             for target in &object.refers_to {
@@ -473,6 +513,14 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
             Arc::make_mut(object).generation = before.generation + changed;
         }
     }
+    // What an object stands for is held with it.
+    let children: Vec<Key> = desired
+        .held
+        .iter()
+        .filter_map(|key| previous.objects.get(key)?.child.clone())
+        .filter(|key| !desired.objects.contains_key(key))
+        .collect();
+    desired.held.extend(children);
     let hidden = |key: &Key| desired.held.contains(key) || desired.hiding.is_some();
     let mut kept = Vec::new();
     for (key, object) in &previous.objects {

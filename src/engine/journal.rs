@@ -47,6 +47,9 @@ pub struct Record {
     pub approved: bool,
     /// The objects that it refers to: they are deleted after it.
     pub refers_to: Vec<Key>,
+    /// The project that it was made in, if its manifest names one or it was seen in it.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 impl Record {
@@ -63,6 +66,7 @@ impl Record {
             protect: false,
             approved: false,
             refers_to: Vec::new(),
+            project: None,
         }
     }
 }

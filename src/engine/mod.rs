@@ -26,6 +26,7 @@ pub mod scope;
 mod settings;
 pub mod snapshot;
 pub mod status;
+mod stays;
 mod steps;
 mod work;
 

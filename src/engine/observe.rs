@@ -120,7 +120,7 @@ impl Engine {
                 );
                 Observed::Unknown(Waiting::LookFailed(why))
             }
-            Trace::Nowhere => self.observe_adoptable(object, listing, work, now),
+            Trace::Nowhere => self.observe_adoptable(object, spec, listing, work, now),
         }
     }
 
@@ -212,6 +212,7 @@ impl Engine {
     fn observe_adoptable<'a>(
         &'a self,
         object: &'a Object,
+        spec: &Value,
         listing: &'a Listing,
         work: Option<&Work>,
         now: Timestamp,
@@ -226,7 +227,8 @@ impl Engine {
                 .items
                 .iter()
                 .filter(|found| {
-                    found.name == object.name && self.is_in_project(&object.scope, found)
+                    found.name == object.name
+                        && self.is_in_project(&object.scope, &[named_project(spec)], found)
                 })
                 .collect(),
         };
@@ -262,6 +264,7 @@ impl Engine {
             key,
             &object.scope,
             object.policy().adopt.as_ref(),
+            named_project(spec),
             record,
             listing,
         )
@@ -273,9 +276,11 @@ impl Engine {
         key: &Key,
         scope: &Scope,
         adopt: Option<&Adopt>,
+        project: Option<&str>,
         record: Option<&'a Record>,
         listing: &'a Listing,
     ) -> Trace<'a> {
+        let recorded = record.and_then(|record| record.project.as_deref());
         let owner = self.settings.owner;
         let mut ours: Vec<&Found> = listing
             .marked(owner.uid(key))
@@ -284,7 +289,7 @@ impl Engine {
                     .marker
                     .is_some_and(|marker| marker.owner == owner.short())
             })
-            .filter(|found| self.is_in_project(scope, found))
+            .filter(|found| self.is_in_project(scope, &[project, recorded], found))
             .collect();
         if ours.len() > 1 {
             ours.retain(|found| found.health != Health::Leaving);
@@ -382,9 +387,18 @@ impl Engine {
     }
 
     /// Ownership is checked on our side: admin tokens and dropped filters show other projects.
-    pub(super) fn is_in_project(&self, scope: &Scope, found: &Found) -> bool {
+    /// Besides the project of the credentials it may be in one of `others`: the one that the
+    /// manifest names, or the one that it was made in.
+    pub(super) fn is_in_project(
+        &self,
+        scope: &Scope,
+        others: &[Option<&str>],
+        found: &Found,
+    ) -> bool {
         match (self.links.get(scope), &found.project) {
-            (Some(Link::Up(fingerprint)), Some(project)) => *project == fingerprint.project,
+            (Some(Link::Up(fingerprint)), Some(project)) => {
+                *project == fingerprint.project || others.contains(&Some(project))
+            }
             (_, None) => true,
             _ => false,
         }
@@ -404,6 +418,11 @@ fn untold_by(object: &Object, kind: &str, why: &str) -> Vec<Unmet> {
     told.filter(|(_, teller)| *teller == kind)
         .map(|(field, _)| waits(field))
         .collect()
+}
+
+/// The project that a resolved spec has its resource made in, if it names one.
+pub(super) fn named_project(spec: &Value) -> Option<&str> {
+    spec["projectRef"]["id"].as_str()
 }
 
 fn adopt_id(adopt: Option<&Adopt>) -> &str {

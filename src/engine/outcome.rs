@@ -317,7 +317,9 @@ impl Engine {
         if !ours {
             return Err(format!("{} does not carry our marker", found.id));
         }
-        if !self.is_in_project(scope, found) {
+        let recorded = self.journal.records.get(key);
+        let recorded = recorded.and_then(|record| record.project.as_deref());
+        if !self.is_in_project(scope, &[recorded], found) {
             return Err(format!("{} belongs to another project", found.id));
         }
         Ok(())

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::kinds::call::{CallError, Reply, Service};
 use crate::kinds::erased::Intent;
@@ -16,6 +17,7 @@ use crate::manifest::Key;
 use super::assess::Assessment;
 use super::desired::Object;
 use super::lists::Lists;
+use super::observe::named_project;
 use super::plan::{Plan, Todo};
 use super::reason::Waiting;
 use super::scope::Scope;
@@ -201,6 +203,14 @@ impl Engine {
         self.visible = true;
     }
 
+    /// Is it made in another project? That one's quotas are not read.
+    fn is_elsewhere(&self, scope: &Scope, spec: &Value) -> bool {
+        match (self.links.get(scope), named_project(spec)) {
+            (Some(Link::Up(fingerprint)), Some(project)) => project != fingerprint.project,
+            (_, named) => named.is_some(),
+        }
+    }
+
     /// Does a request fit into what is left? Then what it takes is set aside.
     pub(super) fn make_room(
         &mut self,
@@ -211,6 +221,9 @@ impl Engine {
         let spec = assessment.resolved.spec.as_ref()?;
         let seen =
             |kind: &'static str, id: &str| self.inventory.listing(&object.scope, kind)?.get(id);
+        if self.is_elsewhere(&object.scope, spec) {
+            return None;
+        }
         let found = assessment.found.as_ref();
         let demands = object
             .kind

@@ -162,7 +162,7 @@ impl Engine {
                 (None, None) => Trace::Nowhere,
             }
         } else {
-            self.trace_by_marker(key, &record.scope, None, Some(record), listing)
+            self.trace_by_marker(key, &record.scope, None, None, Some(record), listing)
         };
         match trace {
             Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),

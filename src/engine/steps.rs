@@ -11,6 +11,7 @@ use crate::manifest::Key;
 use super::assess::Assessment;
 use super::desired::Object;
 use super::journal::Attempt;
+use super::observe::named_project;
 use super::pace::Admission;
 use super::plan::{Plan, Todo};
 use super::reason::{Blocker, Waiting};
@@ -119,7 +120,12 @@ impl Engine {
             return Ok(());
         };
         if todo.intent == Intent::Create {
-            self.keep_record(object, |record| record.intent = Some(attempt));
+            let spec = assessment.resolved.spec.as_ref();
+            let project = spec.and_then(named_project).map(str::to_owned);
+            self.keep_record(object, |record| {
+                record.intent = Some(attempt);
+                record.project = project;
+            });
             self.recording.insert(ticket);
             if let Some(flight) = self.flights.get_mut(&ticket) {
                 flight.call = Some(call);

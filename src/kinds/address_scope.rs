@@ -10,10 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use crate::manifest::Ref;
+
 use super::call::{Call, Service};
 use super::field::{Change, Field};
 use super::health::Health;
 use super::marker::Marker;
+use super::need::Need;
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal, neutron,
 };
@@ -31,6 +34,9 @@ pub struct Spec {
     /// May every project use it? Needs an administrator, and can never be taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<bool>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// Chooses an address scope.
@@ -46,6 +52,9 @@ pub struct Filter {
     /// May every project use it?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<bool>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of an address scope.
@@ -109,6 +118,7 @@ impl Kind for AddressScope {
         Field::new("name", Change::Update),
         Field::new("shared", Change::Action(Action::Share)),
         Field::new("ipVersion", Change::Replace),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -137,6 +147,7 @@ impl Kind for AddressScope {
             name: Some(Marker::split(&scope.name).0.to_owned()),
             ip_version: scope.ip_version,
             shared: Some(scope.shared),
+            project_ref: scope.project_id.clone().map(Ref::Id),
         }
     }
 
@@ -147,6 +158,14 @@ impl Kind for AddressScope {
             ip_version: scope.ip_version,
             shared: scope.shared,
         }
+    }
+
+    fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
+    }
+
+    fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
@@ -163,6 +182,7 @@ impl Kind for AddressScope {
         body.insert("name".to_owned(), json!(name));
         body.insert("ip_version".to_owned(), json!(spec.ip_version));
         neutron::set(&mut body, "shared", spec.shared);
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -208,11 +228,13 @@ impl Kind for AddressScope {
             name,
             ip_version,
             shared,
+            ..
         } = filter;
         name.as_ref()
             .is_none_or(|it| *it == scope.name || it == Marker::split(&scope.name).0)
             && ip_version.is_none_or(|it| it == scope.ip_version)
             && shared.is_none_or(|it| it == scope.shared)
+            && neutron::is_of(filter.project_ref.as_ref(), scope.project_id.as_deref())
     }
 }
 

@@ -17,8 +17,9 @@ use super::field::{Change, Class, Compare, Row};
 use super::health::Health;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
+use super::orc::{self, Place};
 use super::quota::{Demand, Nearby};
-use super::{Attached, Birth, Element, Kind, MarkerPlace, Refusal};
+use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// One resource as it was seen.
 #[derive(Clone)]
@@ -191,6 +192,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::child`].
+    fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String>;
     /// See [`Kind::may_remove`].
@@ -343,7 +346,12 @@ impl<K: Kind> AnyKind for Of<K> {
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
-                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)?;
+                let value = &orc::filled(manifest, value);
+                let asked = |known: &[Problem]| {
+                    orc::problems(manifest, Place::Resource, base, value, known)
+                };
+                let mut spec: K::Spec = manifest::typed_all(manifest, base, value)
+                    .map_err(|known| with(known, asked))?;
                 for complaint in K::check(&spec) {
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
@@ -354,6 +362,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     ));
                 }
                 problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
+                problems = with(problems, asked);
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
                 accepted.spec = Some(json(&spec));
                 base
@@ -361,8 +370,13 @@ impl<K: Kind> AnyKind for Of<K> {
             Content::Import(import) => {
                 if let Some(value) = &import.filter {
                     let base = "/spec/import/filter";
-                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)?;
+                    let asked = |known: &[Problem]| {
+                        orc::problems(manifest, Place::Filter, base, value, known)
+                    };
+                    let mut filter: K::Filter = manifest::typed_all(manifest, base, value)
+                        .map_err(|known| with(known, asked))?;
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
+                    problems = with(problems, asked);
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
                     accepted.filter = Some(json(&filter));
                 }
@@ -459,6 +473,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn resource_name(&self, spec: &Value) -> Option<String> {
         spec["name"].as_str().map(str::to_owned)
+    }
+
+    fn child(&self, spec: &Value, name: &str) -> Option<Child> {
+        K::child(&Self::typed(spec).ok()?, name)
     }
 
     fn natural_key(&self, spec: &Value, name: &str) -> Option<String> {
@@ -583,6 +601,12 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
     {
         *reference = Ref::Id(id);
     }
+}
+
+/// Problems, and what else there is to say when these are known.
+fn with(mut known: Vec<Problem>, more: impl FnOnce(&[Problem]) -> Vec<Problem>) -> Vec<Problem> {
+    known.extend(more(&known));
+    known
 }
 
 /// In ORC's group a reference is the name of an object, nothing else.

@@ -26,6 +26,8 @@ use super::{
 
 /// Where the network of the subnet that is referred to arrives among the inputs.
 const NETWORK_OF_SUBNET: &str = "/floatingSubnetRef/networkID";
+/// The need of the first port of a server.
+const PORT_OF_SERVER: &str = "/serverRef";
 
 /// A floating IP.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,12 +52,18 @@ pub struct Spec {
     /// The port that it leads to. If not set, the association is not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_ref: Option<Ref>,
+    /// Name of the Server that it leads to: to the first port that the server has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ref: Option<String>,
     /// Which of the port's addresses it leads to.
     #[serde(default, rename = "fixedIP", skip_serializing_if = "Option::is_none")]
     pub fixed_ip: Option<IpAddr>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// Chooses floating IPs by what the API returns of them.
@@ -93,6 +101,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a floating IP.
@@ -174,14 +185,18 @@ impl Kind for FloatingIp {
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("description", Change::Update),
         Field::new("portRef", Change::Update),
+        // Becomes portRef before anything is compared.
+        Field::new("serverRef", Change::Update),
         Field::new("fixedIP", Change::Update),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         Field::new("floatingNetworkRef", Change::Replace),
         // Not shown: the network is, and that is compared.
         Field::new("floatingSubnetRef", Change::Birth),
         Field::new("floatingIP", Change::Birth),
+        Field::new("projectRef", Change::Replace),
     ];
-    const LATER: &'static [&'static str] = &["portRef", "fixedIP"];
+    const LATER: &'static [&'static str] = &["portRef", "serverRef", "fixedIP"];
+    const NATIVE_FIELDS: &'static [&'static str] = &["/serverRef"];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -207,8 +222,10 @@ impl Kind for FloatingIp {
             floating_subnet_ref: None,
             floating_ip: Some(address.floating_ip_address),
             port_ref: address.port_id.clone().map(Ref::Id),
+            server_ref: None,
             fixed_ip: address.fixed_ip_address,
             tags: Some(address.standard.tags()),
+            project_ref: address.standard.project_ref(),
         }
     }
 
@@ -226,6 +243,7 @@ impl Kind for FloatingIp {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         if let Some(reference) = &mut spec.floating_network_ref {
             let what = What::Object {
                 kind: "Network",
@@ -256,6 +274,14 @@ impl Kind for FloatingIp {
                 what,
             });
         }
+        if let Some(name) = &spec.server_ref {
+            let (kind, name) = ("Server".to_owned(), name.clone());
+            let path = "status.resource.interfaces[0].portID".to_owned();
+            visit(Need {
+                pointer: PORT_OF_SERVER.to_owned(),
+                what: What::Value(&ValueSource::Field { kind, name, path }),
+            });
+        }
         if let Some(reference) = &mut spec.port_ref {
             let what = What::Object {
                 kind: "Port",
@@ -269,6 +295,7 @@ impl Kind for FloatingIp {
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
         for (pointer, kind, reference) in [
             (
                 "/floatingNetworkRef",
@@ -310,7 +337,11 @@ impl Kind for FloatingIp {
                 .hint("refer by name to a Subnet (an import will do), or set floatingNetworkRef"),
             );
         }
-        if spec.fixed_ip.is_some() && spec.port_ref.is_none() {
+        if spec.port_ref.is_some() && spec.server_ref.is_some() {
+            let message = "portRef and serverRef exclude each other";
+            complaints.push(Complaint::new("/serverRef", message));
+        }
+        if spec.fixed_ip.is_some() && spec.port_ref.is_none() && spec.server_ref.is_none() {
             complaints.push(
                 Complaint::new("/fixedIP", "an address of a port, but no port is named")
                     .hint("set portRef too"),
@@ -325,6 +356,10 @@ impl Kind for FloatingIp {
             && spec.floating_subnet_ref.is_some()
         {
             spec.floating_network_ref = Some(Ref::Id(network.expose_secret().to_owned()));
+        }
+        let port = inputs.texts.get(PORT_OF_SERVER);
+        if spec.server_ref.take().is_some() {
+            spec.port_ref = port.map(|port| Ref::Id(port.expose_secret().to_owned()));
         }
         Ok(Material::default())
     }
@@ -341,6 +376,7 @@ impl Kind for FloatingIp {
         );
         neutron::set(&mut body, "subnet_id", id(&spec.floating_subnet_ref));
         neutron::set(&mut body, "floating_ip_address", spec.floating_ip);
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -411,6 +447,10 @@ impl Kind for FloatingIp {
             && status
                 .as_ref()
                 .is_none_or(|it| Some(it) == address.status.as_ref())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                address.standard.project().as_deref(),
+            )
     }
 }
 

@@ -20,6 +20,7 @@ pub mod marker;
 pub mod need;
 pub mod network;
 pub mod neutron;
+pub mod orc;
 pub mod port;
 pub mod project;
 pub mod quota;
@@ -228,6 +229,17 @@ impl Complaint {
     }
 }
 
+/// An object that another one's spec stands for, beside the other one itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Child {
+    /// Its kind, which has no envelope.
+    pub kind: &'static str,
+    /// Its name, in the namespace of the other one.
+    pub name: String,
+    /// Its spec.
+    pub spec: Value,
+}
+
 /// One element of a set that is to be added or removed.
 pub type Element = Value;
 
@@ -304,6 +316,13 @@ pub trait Kind: Send + Sync + Sized + 'static {
     fn check(spec: &Self::Spec) -> Vec<Complaint> {
         let _ = spec;
         Vec::new()
+    }
+
+    /// The object that the spec of the object of this name stands for, beside itself: it is looked
+    /// after as if it had a manifest of its own.
+    fn child(spec: &Self::Spec, name: &str) -> Option<Child> {
+        let _ = (spec, name);
+        None
     }
 
     /// Folds the inputs into a spec whose references are resolved: after this it is what is

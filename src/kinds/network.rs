@@ -8,10 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::manifest::Ref;
+
 use super::call::{Call, Service};
 use super::field::{Change, Compare, Field};
 use super::health::Health;
-use super::need::{Inputs, Material};
+use super::need::{Inputs, Material, Need};
 use super::neutron::{self, Standard, StandardStatus, Wanted};
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
@@ -52,6 +54,9 @@ pub struct Spec {
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// Chooses networks by what the API returns of them.
@@ -79,6 +84,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a network.
@@ -203,6 +211,7 @@ impl Kind for Network {
         Field::new("dnsDomain", Change::Update),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         Field::new("availabilityZoneHints", Change::Replace).by(Compare::Set),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -231,6 +240,7 @@ impl Kind for Network {
             dns_domain: network.dns_domain.clone(),
             availability_zone_hints: network.availability_zone_hints.clone(),
             tags: Some(network.standard.tags()),
+            project_ref: network.standard.project_ref(),
         }
     }
 
@@ -253,6 +263,14 @@ impl Kind for Network {
             subnets: network.subnets.clone(),
             provider: network.network_type.is_some().then_some(provider),
         }
+    }
+
+    fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
+    }
+
+    fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
@@ -293,6 +311,7 @@ impl Kind for Network {
         ] {
             write(&mut body, spec, field);
         }
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -339,6 +358,7 @@ impl Kind for Network {
             tags_any,
             not_tags,
             not_tags_any,
+            ..
         } = filter;
         let wanted = Wanted {
             name: name.as_deref(),
@@ -350,6 +370,10 @@ impl Kind for Network {
         };
         network.standard.is(&wanted)
             && external.is_none_or(|it| it == network.external.unwrap_or_default())
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                network.standard.project().as_deref(),
+            )
     }
 }
 

@@ -8,9 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::manifest::Ref;
+
 use super::call::{Call, Method, Service, segment};
 use super::health::Health;
 use super::marker::Marker;
+use super::need::{Need, What};
 use super::{Birth, Collection, Complaint, Identity};
 
 /// What Neutron takes as a name, and as a description with our marker in it.
@@ -143,6 +146,12 @@ impl Standard {
             .filter(|id| !id.is_empty())
     }
 
+    /// The project it belongs to, as a spec refers to it.
+    #[must_use]
+    pub fn project_ref(&self) -> Option<Ref> {
+        self.project().map(Ref::Id)
+    }
+
     /// The description to send, so that the resource keeps the marker that it has.
     #[must_use]
     pub fn described(&self, text: Option<&str>) -> Value {
@@ -213,6 +222,31 @@ pub fn newborn(birth: &Birth<'_>, description: Option<&str>) -> Map<String, Valu
         json!(birth.marker.describe(description)),
     );
     body
+}
+
+/// The need of a spec or a filter that names a project.
+pub fn project_need(reference: &mut Option<Ref>, visit: &mut dyn FnMut(Need<'_>)) {
+    if let Some(reference) = reference {
+        let what = What::Object {
+            kind: "Project",
+            reference,
+        };
+        visit(Need {
+            pointer: "/projectRef".to_owned(),
+            what,
+        });
+    }
+}
+
+/// Has a resource made in another project than that of the credentials.
+pub fn place(body: &mut Map<String, Value>, project: Option<&Ref>) {
+    set(body, "project_id", project.and_then(Ref::id));
+}
+
+/// Does a filter's project agree with the one that it belongs to?
+#[must_use]
+pub fn is_of(wanted: Option<&Ref>, project: Option<&str>) -> bool {
+    wanted.is_none_or(|it| it.id().is_some() && it.id() == project)
 }
 
 /// Puts a property into a body, if it has a value.

@@ -3,268 +3,38 @@
 //! API: <https://docs.openstack.org/api-ref/network/v2/#ports>. Binding a port to a server is the
 //! business of `server`.
 
+mod shape;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use crate::manifest::Ref;
+use crate::manifest::{Ref, ValueSource};
 
 use super::call::{Call, Service};
 use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::need::{Inputs, Material, Need, What};
-use super::neutron::{self, Standard, StandardStatus, Wanted};
+use super::neutron::{self, Wanted};
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
 };
 
-/// A port of a network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Spec {
-    /// Name in the cloud; the object's own name if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Free text for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The network that it belongs to.
-    pub network_ref: Ref,
-    /// Addresses that it must have; others, as IPv6 gives them by itself, may be there too. One
-    /// of each IP version, chosen by the cloud, if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub addresses: Option<Vec<Address>>,
-    /// Whether it forwards packets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin_state_up: Option<bool>,
-    /// Further addresses that may send through it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub allowed_address_pairs: Option<Vec<AddressPair>>,
-    /// MAC address; the cloud's choice if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac_address: Option<String>,
-    /// Whether security groups and address checks apply; the network's own setting if `Inherit` or
-    /// not set, which is never compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port_security: Option<PortSecurity>,
-    /// Security groups; the whole set is owned. If not set, Neutron adds the project's group
-    /// `default`; an empty list means none at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub security_group_refs: Option<Vec<Ref>>,
-    /// How a server is plugged in: `normal`, `direct`, `macvtap`, ...
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vnic_type: Option<String>,
-    /// Whether the host may trust the guest with the device; needs an administrator in most clouds.
-    #[serde(
-        default,
-        rename = "trustedVIF",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub trusted_vif: Option<bool>,
-    /// Whether the state of the host's uplink shows in the guest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub propagate_uplink_status: Option<bool>,
-    /// Further properties of the create request, as they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub value_specs: Option<Vec<ValueSpec>>,
-    /// Tags; the whole set is owned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-}
+pub use shape::*;
 
-/// An address of a port.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Address {
-    /// The subnet that it is in.
-    pub subnet_ref: Ref,
-    /// The address; the cloud's choice if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ip: Option<IpAddr>,
-}
-
-/// An address that may send through a port beside its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AddressPair {
-    /// An address or a block of them.
-    pub ip: String,
-    /// MAC address; the port's own if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<String>,
-}
-
-/// Whether security groups and address checks apply to a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PortSecurity {
-    /// They do.
-    Enabled,
-    /// They do not: the port can have neither.
-    Disabled,
-    /// As the network says when the port is made.
-    Inherit,
-}
-
-/// A property of the create request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ValueSpec {
-    /// Its name in Neutron.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-}
-
-/// Chooses ports by what the API returns of them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Filter {
-    /// Exact name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Exact description.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The network that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_ref: Option<Ref>,
-    /// Whether it forwards packets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin_state_up: Option<bool>,
-    /// MAC address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac_address: Option<String>,
-    /// It has all of these tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    /// It has at least one of these tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags_any: Option<Vec<String>>,
-    /// It does not have all of these tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_tags: Option<Vec<String>>,
-    /// It has none of these tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_tags_any: Option<Vec<String>>,
-}
-
-/// What is known of a port.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    /// What every resource of Neutron has.
-    #[serde(flatten)]
-    pub standard: StandardStatus,
-    /// The network that it belongs to.
-    #[serde(rename = "networkID")]
-    pub network_id: String,
-    /// Neutron's status: `DOWN` until something uses it, `ACTIVE`, ...
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    /// Its addresses.
-    #[serde(rename = "fixedIPs", skip_serializing_if = "Vec::is_empty")]
-    pub fixed_ips: Vec<FixedIpStatus>,
-    /// MAC address.
-    pub mac_address: String,
-    /// Whether it forwards packets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub admin_state_up: Option<bool>,
-    /// Further addresses that may send through it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allowed_address_pairs: Vec<AddressPair>,
-    /// What uses it: a server, a router.
-    #[serde(rename = "deviceID", skip_serializing_if = "Option::is_none")]
-    pub device_id: Option<String>,
-    /// What sort of user that is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device_owner: Option<String>,
-    /// The host, for administrators.
-    #[serde(rename = "hostID", skip_serializing_if = "Option::is_none")]
-    pub host_id: Option<String>,
-    /// Whether security groups and address checks apply.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port_security_enabled: Option<bool>,
-    /// Ids of its security groups.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub security_groups: Vec<String>,
-    /// How a server is plugged in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vnic_type: Option<String>,
-    /// Whether the host trusts the guest with the device.
-    #[serde(rename = "trustedVIF", skip_serializing_if = "Option::is_none")]
-    pub trusted_vif: Option<bool>,
-    /// Whether the state of the host's uplink shows in the guest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub propagate_uplink_status: Option<bool>,
-}
-
-/// An address of a port, as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FixedIpStatus {
-    /// The address.
-    pub ip: IpAddr,
-    /// The subnet that it is in.
-    #[serde(rename = "subnetID")]
-    pub subnet_id: String,
-}
-
-/// A port as Neutron answers it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Object {
-    #[serde(flatten)]
-    pub(super) standard: Standard,
-    pub(super) network_id: String,
-    status: Option<String>,
-    admin_state_up: Option<bool>,
-    mac_address: String,
-    #[serde(default)]
-    device_id: String,
-    #[serde(default)]
-    device_owner: String,
-    #[serde(default)]
-    pub(super) fixed_ips: Vec<FixedIp>,
-    #[serde(default)]
-    allowed_address_pairs: Vec<Pair>,
-    #[serde(default)]
-    pub(super) security_groups: Vec<String>,
-    port_security_enabled: Option<bool>,
-    propagate_uplink_status: Option<bool>,
-    trusted: Option<bool>,
-    #[serde(rename = "binding:vnic_type")]
-    vnic_type: Option<String>,
-    #[serde(rename = "binding:host_id")]
-    host_id: Option<String>,
-}
-
-/// One address in a port's answer.
-#[derive(Debug, Clone, Deserialize)]
-pub struct FixedIp {
-    pub(super) subnet_id: String,
-    pub(super) ip_address: IpAddr,
-}
-
-/// A pair in Neutron's spelling.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pair {
-    ip_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mac_address: Option<String>,
-}
+/// The need of the host that a server is on.
+const HOST_OF_SERVER: &str = "/hostID/serverRef";
 
 /// Requests of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Replace the addresses: who talks to the old ones is cut off.
     SetAddresses,
+    /// Replace the MAC address, which Neutron does as long as nothing uses the port.
+    SetMac,
     /// Replace the tags.
     SetTags,
 }
@@ -273,6 +43,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SetAddresses => "set addresses",
+            Self::SetMac => "set the MAC address",
             Self::SetTags => "set tags",
         })
     }
@@ -308,9 +79,12 @@ impl Kind for Port {
         Field::new("addresses", Change::Disrupt(Action::SetAddresses)).by(Compare::Contains),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         Field::new("networkRef", Change::Replace),
-        Field::new("macAddress", Change::Birth),
-        Field::new("propagateUplinkStatus", Change::Birth),
+        Field::new("macAddress", Change::Disrupt(Action::SetMac)),
+        Field::new("propagateUplinkStatus", Change::Replace).by(Compare::IfTold),
+        // Nova binds it anew to the host of the server that uses it.
+        Field::new("hostID", Change::Birth),
         Field::new("valueSpecs", Change::Birth),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -360,8 +134,17 @@ impl Kind for Port {
             vnic_type: port.vnic_type.clone(),
             trusted_vif: port.trusted,
             propagate_uplink_status: port.propagate_uplink_status,
+            host_id: port
+                .host_id
+                .as_deref()
+                .and_then(neutron::filled)
+                .map(|id| HostId {
+                    id: Some(id),
+                    server_ref: None,
+                }),
             value_specs: None,
             tags: Some(port.standard.tags()),
+            project_ref: port.standard.project_ref(),
         }
     }
 
@@ -390,6 +173,7 @@ impl Kind for Port {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         let what = What::Object {
             kind: "Network",
             reference: &mut spec.network_ref,
@@ -409,6 +193,18 @@ impl Kind for Port {
                 },
             });
         }
+        if let Some(HostId {
+            server_ref: Some(name),
+            ..
+        }) = &spec.host_id
+        {
+            let (kind, name) = ("Server".to_owned(), name.clone());
+            let path = "status.resource.host".to_owned();
+            visit(Need {
+                pointer: HOST_OF_SERVER.to_owned(),
+                what: What::Value(&ValueSource::Field { kind, name, path }),
+            });
+        }
         for (index, reference) in spec.security_group_refs.iter_mut().flatten().enumerate() {
             let pointer = format!("/securityGroupRefs/{index}");
             visit(Need {
@@ -422,6 +218,7 @@ impl Kind for Port {
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
         if let Some(reference) = &mut filter.network_ref {
             let what = What::Object {
                 kind: "Network",
@@ -449,10 +246,19 @@ impl Kind for Port {
                 ("/allowedAddressPairs", spec.allowed_address_pairs.is_some()),
             ] {
                 if is_set {
-                    let message = "cannot be set when portSecurity is Disabled";
+                    let message = format!(
+                        "{} must be empty when portSecurity is set to Disabled",
+                        &pointer[1..]
+                    );
                     complaints.push(Complaint::new(pointer, message));
                 }
             }
+        }
+        if let Some(HostId { id, server_ref }) = &spec.host_id
+            && id.as_ref().is_none_or(String::is_empty) == server_ref.is_none()
+        {
+            let message = "exactly one of id or serverRef must be set";
+            complaints.push(Complaint::new("/hostID", message));
         }
         if spec.mac_address.as_ref().is_some_and(|mac| !is_mac(mac)) {
             complaints.push(Complaint::new("/macAddress", "no MAC address"));
@@ -476,8 +282,14 @@ impl Kind for Port {
         complaints
     }
 
-    fn fill(spec: &mut Spec, _: &Inputs) -> Result<Material, Refusal> {
+    fn fill(spec: &mut Spec, inputs: &Inputs) -> Result<Material, Refusal> {
         neutron::as_set(&mut spec.tags);
+        if let (Some(host), Some(name)) = (&mut spec.host_id, inputs.texts.get(HOST_OF_SERVER)) {
+            *host = HostId {
+                id: Some(name.expose_secret().to_owned()),
+                server_ref: None,
+            };
+        }
         // The network's choice: nothing to send, nothing to compare.
         if spec.port_security == Some(PortSecurity::Inherit) {
             spec.port_security = None;
@@ -509,6 +321,8 @@ impl Kind for Port {
             "propagate_uplink_status",
             spec.propagate_uplink_status,
         );
+        let host = spec.host_id.as_ref().and_then(|host| host.id.as_ref());
+        neutron::set(&mut body, "binding:host_id", host);
         if spec.addresses.is_some() {
             body.insert("fixed_ips".to_owned(), fixed_ips(spec));
         }
@@ -522,6 +336,7 @@ impl Kind for Port {
         ] {
             write(&mut body, spec, field);
         }
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -550,6 +365,11 @@ impl Kind for Port {
             Action::SetAddresses => {
                 let mut body = Map::new();
                 body.insert("fixed_ips".to_owned(), fixed_ips(spec));
+                Ok(neutron::put(&Self::COLLECTION, id, body))
+            }
+            Action::SetMac => {
+                let mut body = Map::new();
+                neutron::set(&mut body, "mac_address", spec.mac_address.as_ref());
                 Ok(neutron::put(&Self::COLLECTION, id, body))
             }
             Action::SetTags => {
@@ -591,6 +411,10 @@ impl Kind for Port {
             && mac_address
                 .as_ref()
                 .is_none_or(|it| canonical_mac(it) == canonical_mac(&port.mac_address))
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                port.standard.project().as_deref(),
+            )
     }
 }
 

@@ -192,13 +192,13 @@ impl Kind for RoleAssignment {
         if spec.user_ref.is_some() == spec.group_ref.is_some() {
             complaints.push(Complaint::new(
                 "",
-                "exactly one of userRef and groupRef is needed",
+                "exactly one of userRef or groupRef is required",
             ));
         }
         if spec.project_ref.is_some() == spec.domain_ref.is_some() {
             complaints.push(Complaint::new(
                 "",
-                "exactly one of projectRef and domainRef is needed",
+                "exactly one of projectRef or domainRef is required",
             ));
         }
         complaints

@@ -57,6 +57,9 @@ pub struct Spec {
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// A router's way out.
@@ -89,6 +92,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a router.
@@ -207,6 +213,7 @@ impl Kind for Router {
         Field::new("availabilityZoneHints", Change::Replace).by(Compare::Set),
         // Not shown to projects, so a difference could not be seen.
         Field::new("distributed", Change::Birth),
+        Field::new("projectRef", Change::Replace),
     ];
 
     const LATER: &'static [&'static str] = &["routes"];
@@ -244,6 +251,7 @@ impl Kind for Router {
             distributed: router.distributed,
             availability_zone_hints: router.availability_zone_hints.clone(),
             tags: Some(router.standard.tags()),
+            project_ref: router.standard.project_ref(),
         }
     }
 
@@ -271,6 +279,7 @@ impl Kind for Router {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         for (index, gateway) in spec.external_gateways.iter_mut().flatten().enumerate() {
             let pointer = format!("/externalGateways/{index}/networkRef");
             let reference = &mut gateway.network_ref;
@@ -282,6 +291,10 @@ impl Kind for Router {
                 },
             });
         }
+    }
+
+    fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
     }
 
     fn check(spec: &Spec) -> Vec<Complaint> {
@@ -336,6 +349,7 @@ impl Kind for Router {
         {
             body.insert("external_gateway_info".to_owned(), gateway_info(spec));
         }
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -394,6 +408,7 @@ impl Kind for Router {
             tags_any,
             not_tags,
             not_tags_any,
+            ..
         } = filter;
         router.standard.is(&Wanted {
             name: name.as_deref(),
@@ -402,7 +417,10 @@ impl Kind for Router {
             tags_any: tags_any.as_deref(),
             not_tags: not_tags.as_deref(),
             not_tags_any: not_tags_any.as_deref(),
-        })
+        }) && neutron::is_of(
+            filter.project_ref.as_ref(),
+            router.standard.project().as_deref(),
+        )
     }
 }
 

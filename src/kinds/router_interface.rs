@@ -181,7 +181,7 @@ impl Kind for RouterInterface {
             (InterfaceType::Subnet, None) => {
                 vec![Complaint::new(
                     "",
-                    "subnetRef is required when type is Subnet",
+                    "subnetRef is required when type is 'Subnet' and not permitted otherwise",
                 )]
             }
             (InterfaceType::Subnet, Some(_)) => Vec::new(),

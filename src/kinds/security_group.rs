@@ -50,6 +50,9 @@ pub struct Spec {
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// Chooses security groups by what the API returns of them.
@@ -74,6 +77,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a security group.
@@ -188,6 +194,7 @@ impl Kind for SecurityGroup {
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         // Neutron takes it of a group that no port uses; a group that is made for ports has some.
         Field::new("stateful", Change::Replace),
+        Field::new("projectRef", Change::Replace),
     ];
 
     const LATER: &'static [&'static str] = &["rules"];
@@ -219,6 +226,7 @@ impl Kind for SecurityGroup {
             rules: Some(group.rules().collect()),
             stateful: group.stateful,
             tags: Some(group.standard.tags()),
+            project_ref: group.standard.project_ref(),
         }
     }
 
@@ -241,6 +249,7 @@ impl Kind for SecurityGroup {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         for (index, rule) in spec.rules.iter_mut().flatten().enumerate() {
             if let Some(reference) = &mut rule.remote_group_ref {
                 let pointer = format!("/rules/{index}/remoteGroupRef");
@@ -253,6 +262,10 @@ impl Kind for SecurityGroup {
         }
     }
 
+    fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
+    }
+
     fn check(spec: &Spec) -> Vec<Complaint> {
         let Spec {
             name,
@@ -260,6 +273,7 @@ impl Kind for SecurityGroup {
             tags,
             rules,
             stateful: _,
+            project_ref: _,
         } = spec;
         let mut complaints =
             neutron::check(name.as_deref(), description.as_deref(), tags.as_deref());
@@ -304,6 +318,7 @@ impl Kind for SecurityGroup {
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {
         let mut body = neutron::newborn(birth, spec.description.as_deref());
         neutron::set(&mut body, "stateful", spec.stateful);
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -379,6 +394,7 @@ impl Kind for SecurityGroup {
             tags_any,
             not_tags,
             not_tags_any,
+            ..
         } = filter;
         group.standard.is(&Wanted {
             name: name.as_deref(),
@@ -387,7 +403,10 @@ impl Kind for SecurityGroup {
             tags_any: tags_any.as_deref(),
             not_tags: not_tags.as_deref(),
             not_tags_any: not_tags_any.as_deref(),
-        })
+        }) && neutron::is_of(
+            filter.project_ref.as_ref(),
+            group.standard.project().as_deref(),
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use super::health::Health;
 use super::need::{Inputs, Material, Need, What};
 use super::neutron::{self, Hop, Route, Standard, StandardStatus, Wanted};
 use super::{
-    Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
+    Attached, Birth, Child, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
 };
 
 /// A subnet of a network.
@@ -69,12 +69,16 @@ pub struct Spec {
     /// How IPv6 addresses come about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6>,
-    /// Not supported: declare a RouterInterface.
+    /// The router that it is plugged into, by a RouterInterface of its own that is called as the
+    /// object and `-subnet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router_ref: Option<Ref>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// A range of addresses.
@@ -173,6 +177,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a subnet.
@@ -288,8 +295,9 @@ impl Kind for Subnet {
         Field::new("cidr", Change::Replace),
         Field::new("ipVersion", Change::Replace),
         Field::new("ipv6", Change::Replace),
-        // Refused by `check`.
-        Field::new("routerRef", Change::Birth),
+        // Of the RouterInterface; never compared here.
+        Field::new("routerRef", Change::Replace),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -337,6 +345,7 @@ impl Kind for Subnet {
             ipv6: Some(ipv6),
             router_ref: None,
             tags: Some(subnet.standard.tags()),
+            project_ref: subnet.standard.project_ref(),
         }
     }
 
@@ -359,6 +368,7 @@ impl Kind for Subnet {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         let reference = &mut spec.network_ref;
         let what = What::Object {
             kind: "Network",
@@ -371,6 +381,7 @@ impl Kind for Subnet {
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
         if let Some(reference) = &mut filter.network_ref {
             let what = What::Object {
                 kind: "Network",
@@ -400,15 +411,6 @@ impl Kind for Subnet {
         if spec.ipv6.is_some() && version == 4 {
             complaints.push(Complaint::new("/ipv6", "only subnets of IPv6 have this"));
         }
-        if spec.router_ref.is_some() {
-            complaints.push(
-                Complaint::new(
-                    "/routerRef",
-                    "a subnet does not plug itself into a router here",
-                )
-                .hint("declare a RouterInterface with this subnetRef and the routerRef"),
-            );
-        }
         if let Some(Gateway {
             kind: GatewayType::Ip,
             ip,
@@ -436,9 +438,19 @@ impl Kind for Subnet {
         complaints
     }
 
+    fn child(spec: &Spec, name: &str) -> Option<Child> {
+        let router = spec.router_ref.as_ref()?;
+        Some(Child {
+            kind: "RouterInterface",
+            name: format!("{name}-subnet"),
+            spec: json!({"type": "Subnet", "routerRef": router, "subnetRef": name}),
+        })
+    }
+
     fn fill(spec: &mut Spec, _: &Inputs) -> Result<Material, Refusal> {
         neutron::as_set(&mut spec.tags);
         spec.cidr = spec.cidr.trunc();
+        spec.router_ref = None;
         match &mut spec.gateway {
             // The cloud's choice: nothing to send, nothing to compare.
             Some(Gateway {
@@ -485,6 +497,7 @@ impl Kind for Subnet {
             neutron::set(&mut body, "ipv6_address_mode", address_mode);
             neutron::set(&mut body, "ipv6_ra_mode", ra_mode);
         }
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -555,6 +568,10 @@ impl Kind for Subnet {
             && gateway_ip.is_none_or(|it| Some(it) == subnet.gateway_ip)
             && address_mode.is_none_or(|it| Some(it) == subnet.ipv6_address_mode)
             && ra_mode.is_none_or(|it| Some(it) == subnet.ipv6_ra_mode)
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                subnet.standard.project().as_deref(),
+            )
     }
 }
 

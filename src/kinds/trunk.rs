@@ -42,6 +42,9 @@ pub struct Spec {
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The project that it is made in; that of the credentials if not set. Needs an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// A port that a trunk carries.
@@ -102,6 +105,9 @@ pub struct Filter {
     /// It has none of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_tags_any: Option<Vec<String>>,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<Ref>,
 }
 
 /// What is known of a trunk.
@@ -213,6 +219,7 @@ impl Kind for Trunk {
         .by(Compare::Elements(&[])),
         Field::new("tags", Change::Action(Action::SetTags)).by(Compare::Set),
         Field::new("portRef", Change::Replace),
+        Field::new("projectRef", Change::Replace),
     ];
 
     type Spec = Spec;
@@ -246,6 +253,7 @@ impl Kind for Trunk {
             admin_state_up: trunk.admin_state_up,
             subports: Some(trunk.sub_ports.iter().map(subport).collect()),
             tags: Some(trunk.standard.tags()),
+            project_ref: trunk.standard.project_ref(),
         }
     }
 
@@ -265,6 +273,7 @@ impl Kind for Trunk {
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut spec.project_ref, visit);
         let mut port = |pointer: String, reference: &mut Ref| {
             visit(Need {
                 pointer,
@@ -281,6 +290,7 @@ impl Kind for Trunk {
     }
 
     fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        neutron::project_need(&mut filter.project_ref, visit);
         if let Some(reference) = &mut filter.port_ref {
             visit(Need {
                 pointer: "/portRef".to_owned(),
@@ -349,6 +359,7 @@ impl Kind for Trunk {
             .as_ref()
             .map(|them| them.iter().map(subport).collect());
         neutron::set(&mut body, "sub_ports", subports);
+        neutron::place(&mut body, spec.project_ref.as_ref());
         neutron::post(&Self::COLLECTION, body)
     }
 
@@ -420,6 +431,7 @@ impl Kind for Trunk {
             tags_any,
             not_tags,
             not_tags_any,
+            ..
         } = filter;
         trunk.standard.is(&Wanted {
             name: name.as_deref(),
@@ -432,6 +444,10 @@ impl Kind for Trunk {
             .as_ref()
             .is_none_or(|it| it.id() == Some(&trunk.port_id))
             && admin_state_up.is_none_or(|it| Some(it) == trunk.admin_state_up)
+            && neutron::is_of(
+                filter.project_ref.as_ref(),
+                trunk.standard.project().as_deref(),
+            )
     }
 }
 

@@ -111,7 +111,8 @@ impl Kind for VolumeType {
     const SERVICE: Service = Service::BlockStorage;
     const COLLECTION: Collection = Collection {
         list: "types",
-        query: &[],
+        // Without it an administrator is shown the public ones only.
+        query: &[("is_public", "None")],
         path: "types",
         route: "types/{id}",
         one: "volume_type",

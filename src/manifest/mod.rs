@@ -101,6 +101,22 @@ impl Manifest {
         self.places.value(pointer)
     }
 
+    /// The manifest of an object without an envelope that this one's resource stands for.
+    #[must_use]
+    pub fn child(&self, kind: &str, name: &str, spec: Value) -> Self {
+        let policy = Policy {
+            adopt: None,
+            ..self.policy.clone()
+        };
+        Self {
+            key: self.key.sibling(kind, name),
+            content: Content::Resource(spec),
+            base: "/spec",
+            policy,
+            ..self.clone()
+        }
+    }
+
     /// Whether both say the same, wherever and in whatever order it is written.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {

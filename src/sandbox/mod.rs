@@ -15,6 +15,7 @@ mod image;
 mod json;
 mod network;
 mod options;
+mod quota;
 mod request;
 mod response;
 mod volume;

@@ -142,7 +142,12 @@ impl Request {
 
     /// The query as text again, without the named parameters; starts with `?` or is empty.
     pub(super) fn query_without(&self, left_out: &[&str]) -> String {
-        use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+        use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+        const KEEP: &AsciiSet = &NON_ALPHANUMERIC
+            .remove(b'-')
+            .remove(b'_')
+            .remove(b'.')
+            .remove(b'~');
         let mut text = String::new();
         for (name, value) in self
             .query
@@ -150,9 +155,9 @@ impl Request {
             .filter(|(n, _)| !left_out.contains(&n.as_str()))
         {
             text.push(if text.is_empty() { '?' } else { '&' });
-            text.extend(utf8_percent_encode(name, NON_ALPHANUMERIC));
+            text.extend(utf8_percent_encode(name, KEEP));
             text.push('=');
-            text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+            text.extend(utf8_percent_encode(value, KEEP));
         }
         text
     }

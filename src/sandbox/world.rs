@@ -16,6 +16,7 @@ use super::image::{ImageEvent, Images};
 use super::json::is_uuid;
 use super::network::Network;
 use super::options::Options;
+use super::quota::Overrides;
 use super::request::{Payload, Request};
 use super::response::{Delivery, Response};
 use super::volume::{VolumeEvent, Volumes};
@@ -37,6 +38,7 @@ pub struct World {
     pub(super) volumes: Volumes,
     pub(super) compute: Compute,
     pub(super) network: Network,
+    pub(super) overrides: Overrides,
     /// Faults that are to happen.
     pub faults: Faults,
     rng: fastrand::Rng,
@@ -92,6 +94,7 @@ impl World {
             volumes: Volumes::default(),
             compute: Compute::default(),
             network: Network::default(),
+            overrides: Overrides::default(),
             faults: Faults::default(),
             sequence: 0,
             agenda: BTreeMap::new(),

@@ -31,6 +31,37 @@ use stackward::manifest::{Key, parse};
 use stackward::sandbox::{self, Request, World};
 use uuid::Uuid;
 
+/// What goes wrong with one request, or with one write of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It never leaves.
+    NotSent,
+    /// The service answers 503 and has done nothing.
+    Refused,
+    /// It is done, and its answer is lost.
+    Lost,
+    /// It is done, and 503 is answered.
+    DoneAndRefused,
+    /// It is done, and the answer says nothing.
+    Empty,
+    /// The daemon dies before it.
+    CrashBefore,
+    /// The daemon dies after it.
+    CrashAfter,
+}
+
+impl Fault {
+    pub const ALL: [Self; 7] = [
+        Self::NotSent,
+        Self::Refused,
+        Self::Lost,
+        Self::DoneAndRefused,
+        Self::Empty,
+        Self::CrashBefore,
+        Self::CrashAfter,
+    ];
+}
+
 /// How long a request takes on the fake clock.
 const LATENCY: Duration = Duration::from_millis(50);
 
@@ -48,7 +79,18 @@ pub struct Sim {
     /// (`true`), counted from 0 over everything but lists.
     pub crash: Option<(usize, bool)>,
     pub crashed: bool,
+    /// What goes wrong with the request of this number, counted as for `crash`.
+    pub fault: Option<(usize, Fault)>,
+    /// The write of the journal with this number fails (`None`), or the daemon dies before it
+    /// (`false`) or after it (`true`).
+    pub journal_fault: Option<(usize, Option<bool>)>,
+    /// Writes of the journal so far.
+    pub recorded: usize,
     pub desired: Desired,
+    /// The scopes that were connected to, in order.
+    pub connects: Vec<Scope>,
+    /// Scopes whose Keystone never answers.
+    pub silent: BTreeSet<Scope>,
     seed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
@@ -98,7 +140,12 @@ impl Sim {
             trace: Vec::new(),
             crash: None,
             crashed: false,
+            fault: None,
+            journal_fault: None,
+            recorded: 0,
             desired: Desired::default(),
+            connects: Vec::new(),
+            silent: BTreeSet::new(),
             seed,
             sent: 0,
             pending: BTreeMap::new(),
@@ -131,6 +178,16 @@ impl Sim {
         let token = &reply.value()["token"];
         self.project = token["project"]["id"].as_str().unwrap().to_owned();
         self.user = token["user"]["id"].as_str().unwrap().to_owned();
+    }
+
+    /// Requests that were sent so far, lists not counted.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// The project that the daemon works in.
+    pub fn project(&self) -> String {
+        self.project.clone()
     }
 
     /// The daemon dies and is started again: only the disk is left of it.
@@ -231,6 +288,10 @@ impl Sim {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Connect { scope, .. } => {
+                self.connects.push(scope.clone());
+                if self.silent.contains(&scope) {
+                    return;
+                }
                 let fingerprint = Fingerprint {
                     project: self.project.clone(),
                     user: self.user.clone(),
@@ -263,13 +324,23 @@ impl Sim {
                 });
             }
             Effect::Record { ticket, changes } => {
-                for change in &changes {
-                    self.disk.apply(change);
+                let number = self.recorded;
+                self.recorded += 1;
+                let fault = self.journal_fault.filter(|(at, _)| *at == number);
+                if fault.is_none_or(|(_, how)| how == Some(true)) {
+                    for change in &changes {
+                        self.disk.apply(change);
+                    }
                 }
-                self.later(Event::Recorded {
-                    ticket,
-                    result: Ok(()),
-                });
+                let result = match fault {
+                    Some((_, Some(_))) => {
+                        self.crashed = true;
+                        return;
+                    }
+                    Some((_, None)) => Err("no space left on device".to_owned()),
+                    None => Ok(()),
+                };
+                self.later(Event::Recorded { ticket, result });
             }
             Effect::Call {
                 ticket,
@@ -291,7 +362,9 @@ impl Sim {
                 }
                 let number = self.sent;
                 self.sent += 1;
-                if self.crash == Some((number, false)) {
+                let fault = self.fault.filter(|(at, _)| *at == number);
+                let fault = fault.map(|(_, fault)| fault);
+                if self.crash == Some((number, false)) || fault == Some(Fault::CrashBefore) {
                     self.crashed = true;
                     return;
                 }
@@ -301,8 +374,27 @@ impl Sim {
                     call.method.as_str(),
                     call.path
                 ));
-                let result = self.send(&call);
-                if self.crash == Some((number, true)) {
+                let result = match fault {
+                    None | Some(Fault::CrashAfter | Fault::CrashBefore) => self.send(&call),
+                    Some(Fault::NotSent) => Err(CallError::NotSent {
+                        message: "connection refused".to_owned(),
+                        hint: None,
+                    }),
+                    Some(Fault::Refused) => Err(unknown(Some(503), "the service is down")),
+                    Some(Fault::Lost) => {
+                        self.send(&call).ok();
+                        Err(unknown(None, "the connection was reset"))
+                    }
+                    Some(Fault::DoneAndRefused) => {
+                        self.send(&call).ok();
+                        Err(unknown(Some(503), "the service is down"))
+                    }
+                    Some(Fault::Empty) => self.send(&call).map(|reply| Reply {
+                        body: Value::Null,
+                        ..reply
+                    }),
+                };
+                if self.crash == Some((number, true)) || fault == Some(Fault::CrashAfter) {
                     self.crashed = true;
                     return;
                 }

@@ -282,14 +282,19 @@ impl Rule {
 impl PortRange {
     fn fault(self, protocol: u8) -> Option<&'static str> {
         match (protocol, self.max) {
-            (ICMP | IPV6_ICMP, max) if self.min > 255 || max.is_some_and(|max| max > 255) => {
-                Some("type and code of ICMP are from 0 to 255")
+            (ICMP | IPV6_ICMP, _) if self.min > 255 => {
+                Some("When protocol is ICMP or ICMPv6 portRange.min should be between 0 and 255")
+            }
+            (ICMP | IPV6_ICMP, Some(256..)) => {
+                Some("When protocol is ICMP or ICMPv6 portRange.max should be between 0 and 255")
             }
             (ICMP | IPV6_ICMP, _) => None,
             (protocol, _) if !WITH_PORTS.contains(&protocol) => Some("this protocol has no ports"),
             (_, None) => Some("a range of ports needs `max`"),
             (_, Some(max)) if self.min == 0 || max == 0 => Some("Neutron refuses port 0"),
-            (_, Some(max)) if self.min > max => Some("the first port is after the last"),
+            (_, Some(max)) if self.min > max => {
+                Some("portRangeMax should be equal or greater than portRange.min")
+            }
             (_, Some(_)) => None,
         }
     }

@@ -78,6 +78,9 @@ pub struct Status {
     /// Its host, as a name that differs from project to project.
     #[serde(rename = "hostID", skip_serializing_if = "Option::is_none")]
     pub host_id: Option<String>,
+    /// The name of that host, for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The image that its disk was made from.
     #[serde(rename = "imageID", skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
@@ -129,6 +132,8 @@ pub struct Object {
     key_name: Option<String>,
     #[serde(rename = "hostId")]
     host_id: Option<String>,
+    #[serde(rename = "OS-EXT-SRV-ATTR:host")]
+    host: Option<String>,
     #[serde(rename = "OS-EXT-AZ:availability_zone")]
     availability_zone: Option<String>,
     /// `"True"` or an empty text.
@@ -362,6 +367,7 @@ impl Kind for Server {
             description: server.description.clone(),
             status: server.status.clone(),
             host_id: some(&server.host_id),
+            host: some(&server.host),
             image_id: id_in(&server.image),
             flavor_id: id_in(&server.flavor),
             keypair: server.key_name.clone(),

@@ -308,11 +308,11 @@ impl Spec {
         match (&self.image_ref, &self.boot_volume) {
             (Some(_), Some(_)) => complaints.push(Complaint::new(
                 "/bootVolume",
-                "imageRef and bootVolume exclude each other",
+                "imageRef and bootVolume are mutually exclusive",
             )),
             (None, None) => complaints.push(Complaint::new(
                 "",
-                "one of imageRef and bootVolume must be given",
+                "either imageRef or bootVolume must be specified",
             )),
             _ => {}
         }

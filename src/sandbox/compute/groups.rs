@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::super::json::text;
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
@@ -85,7 +86,7 @@ impl World {
                         &format!("it is not one of {known:?}"),
                     )
                 })?;
-                let limit = self.compute_quota("server_groups");
+                let limit = self.limit(Counted::Compute, &who.account.project_id, "server_groups");
                 let used = self.compute.groups.values().filter(|g| own(g)).count() as i64;
                 if limit >= 0 && used >= limit {
                     return Err(Refusal::new(403, "Quota exceeded, too many server groups."));

@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use super::super::json::{Object, stamp_micros, text};
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
@@ -162,7 +163,7 @@ impl World {
         })?;
         let user_id = text(wanted, "user_id").filter(|_| who.account.admin && who.minor >= 10);
         let user_id = user_id.unwrap_or(&who.account.user_id).to_owned();
-        let limit = self.compute_quota("key_pairs");
+        let limit = self.limit(Counted::Compute, &who.account.project_id, "key_pairs");
         let used = self
             .compute
             .keypairs

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
@@ -21,7 +22,8 @@ impl World {
         path: &[&str],
     ) -> Answer {
         let body = request.body_json().unwrap_or_default();
-        let limit = usize::try_from(self.compute_quota("metadata_items")).unwrap_or(usize::MAX);
+        let limit = self.limit(Counted::Compute, &who.account.project_id, "metadata_items");
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let server = self.server_shown(who.account, id)?;
         let missing = || Refusal::new(404, "Metadata item was not found");
         if request.method != Method::GET {

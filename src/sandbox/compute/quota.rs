@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::super::json::Object;
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
@@ -19,31 +20,41 @@ impl World {
         ram: i64,
     ) -> Result<(), Refusal> {
         let many = instances.max(1);
-        for (name, asked) in [
-            ("instances", instances),
+        let asked = [
             ("cores", cores * many),
+            ("instances", instances),
             ("ram", ram * many),
-        ] {
-            let (limit, used) = (self.compute_quota(name), self.compute_usage(project, name));
-            if asked > 0 && limit >= 0 && used + asked > limit {
-                return Err(Refusal::new(
-                    403,
-                    format!(
-                        "Quota exceeded for {name}: Requested {asked}, but already used {used} of {limit} {name}"
-                    ),
-                ));
-            }
+        ];
+        let over: Vec<[String; 4]> = asked
+            .into_iter()
+            .filter_map(|(name, asked)| {
+                let limit = self.limit(Counted::Compute, project, name);
+                let used = self.compute_usage(project, name);
+                let numbers = [asked, used, limit].map(|it| it.to_string());
+                let [asked_text, used_text, limit_text] = numbers;
+                (asked > 0 && limit >= 0 && used + asked > limit)
+                    .then(|| [name.to_owned(), asked_text, used_text, limit_text])
+            })
+            .collect();
+        if over.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    pub(super) fn compute_quota(&self, name: &str) -> i64 {
-        self.options.quotas.compute.get(name).copied().unwrap_or(-1)
+        let all = |n: usize| {
+            let column: Vec<&str> = over.iter().map(|row| row[n].as_str()).collect();
+            column.join(", ")
+        };
+        let (names, asked, used, limit) = (all(0), all(1), all(2), all(3));
+        Err(Refusal::new(
+            403,
+            format!(
+                "Quota exceeded for {names}: Requested {asked}, but already used {used} of {limit} {names}"
+            ),
+        ))
     }
 
     pub(super) fn compute_limits(&self, who: Caller<'_>) -> Value {
         let project = &who.account.project_id;
-        let limit = |name: &str| self.compute_quota(name);
+        let limit = |name: &str| self.limit(Counted::Compute, project, name);
         let used = |name: &str| self.compute_usage(project, name);
         let mut absolute = json!({
             "maxTotalCores": limit("cores"), "maxTotalInstances": limit("instances"),
@@ -87,26 +98,21 @@ impl World {
         if request.method == Method::PUT {
             only_admin(who, "os_compute_api:os-quota-sets:update")?;
             let body = request.body_json().unwrap_or_default();
-            let wanted = body
-                .get("quota_set")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default();
-            self.set_options(|options| {
-                let limits = wanted
-                    .iter()
-                    .filter_map(|(k, v)| Some((k.clone(), v.as_i64()?)));
-                options.quotas.compute.extend(limits);
-            });
+            self.set_limits(Counted::Compute, project, body.get("quota_set"));
+        }
+        if request.method == Method::DELETE {
+            only_admin(who, "os_compute_api:os-quota-sets:delete")?;
+            self.reset_limits(Counted::Compute, project);
+            return Ok(Response::empty(202));
         }
         let mut set = Object::from_iter([("id".to_owned(), json!(project))]);
-        for (name, limit) in &self.options.quotas.compute {
+        for (name, limit) in self.limits(Counted::Compute, project) {
             let shown = if path == ["detail"] {
-                json!({"limit": limit, "in_use": self.compute_usage(project, name), "reserved": 0})
+                json!({"limit": limit, "in_use": self.compute_usage(project, &name), "reserved": 0})
             } else {
                 json!(limit)
             };
-            set.insert(name.clone(), shown);
+            set.insert(name, shown);
         }
         if request.method == Method::PUT {
             set.remove("id");

@@ -241,6 +241,13 @@ impl Image {
                 "Properties disk_format, container_format must be set prior to saving data.",
             ));
         }
+        // The refused data is still in the store, and in the way.
+        if self.checksum.is_some() {
+            return Err(Refusal::new(
+                500,
+                "The server has either erred or is incapable of performing the requested operation.",
+            ));
+        }
         Ok(())
     }
 

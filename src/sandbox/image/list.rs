@@ -35,7 +35,10 @@ impl World {
             .collect();
         sort(&mut found, request);
         if let Some(marker) = request.arg("marker") {
-            self.image_shown(account, marker)?;
+            if self.image_shown(account, marker).is_err() {
+                let text = format!("Image {marker} could not be found.");
+                return Err(Refusal::new(400, text));
+            }
             let place = found.iter().position(|image| image.id == marker);
             found.drain(..place.map_or(found.len(), |p| p + 1));
         }

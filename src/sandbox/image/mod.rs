@@ -78,8 +78,15 @@ impl World {
             (&Method::DELETE, ["images", id]) => self.delete_image(account, id),
             (&Method::PUT, ["images", id, "file"]) => self.upload_image(request, account, id),
             (&Method::GET, ["images", id, "file"]) => {
-                self.image_shown(account, id)?;
+                let image = self.image_shown(account, id)?;
+                if image.status == "deactivated" && !account.admin {
+                    let text = "The requested image has been deactivated. Image data download is forbidden.";
+                    return Err(Refusal::new(403, text));
+                }
                 Ok(Response::empty(204))
+            }
+            (&Method::POST, ["images", id, "actions", action]) => {
+                self.act_on_image(account, id, action)
             }
             (&Method::PUT, ["images", id, "stage"]) => self.stage_image(request, account, id),
             (&Method::POST, ["images", id, "import"]) => self.import_image(request, account, id),
@@ -122,7 +129,31 @@ impl World {
         }
     }
 
+    /// Takes an image out of use, or back into it.
+    fn act_on_image(&mut self, account: &Account, id: &str, action: &str) -> Answer {
+        let to = match action {
+            "deactivate" => "deactivated",
+            "reactivate" => "active",
+            _ => return Err(not_found()),
+        };
+        let now = self.now;
+        let image = self.image_owned(account, id, action)?;
+        if !matches!(image.status, "active" | "deactivated") {
+            return Err(Refusal::new(
+                403,
+                format!("Not allowed to {action} image in status '{}'", image.status),
+            ));
+        }
+        image.status = to;
+        image.updated = now;
+        Ok(Response::empty(204))
+    }
+
     fn delete_image(&mut self, account: &Account, id: &str) -> Answer {
+        if self.image_shown(account, id).is_err() {
+            let text = format!("Failed to find image {id} to delete");
+            return Err(Refusal::new(404, text));
+        }
         let image = self.image_owned(account, id, "delete_image")?;
         if image.protected {
             return Err(Refusal::new(

@@ -16,13 +16,11 @@ impl World {
         mut record: Object,
         wanted: Object,
     ) -> Result<String, Refusal> {
-        if !matches!(
-            wanted.get("ip_version").and_then(|v| v.as_u64()),
-            Some(4 | 6)
-        ) {
-            return Err(bad_request(
-                "Invalid input for ip_version. Reason: it is not in [4, 6].",
-            ));
+        let version = wanted.get("ip_version").cloned().unwrap_or_default();
+        if !matches!(version.as_u64(), Some(4 | 6)) {
+            return Err(bad_request(format!(
+                "Invalid input for ip_version. Reason: {version} is not in valid_values."
+            )));
         }
         if wanted.get("shared").and_then(boolean) == Some(true) && !account.admin {
             return Err(policy(

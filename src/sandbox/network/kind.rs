@@ -90,10 +90,17 @@ impl Kind {
             Self::Network => ("NetworkNotFound", "Network"),
             Self::Subnet => ("SubnetNotFound", "Subnet"),
             Self::Port => ("PortNotFound", "Port"),
-            Self::Router => ("RouterNotFound", "Router"),
-            Self::FloatingIp => ("FloatingIPNotFound", "Floating IP"),
             Self::AddressScope => ("AddressScopeNotFound", "Address scope"),
             Self::Trunk => ("TrunkNotFound", "Trunk"),
+            // These two end without a stop.
+            Self::Router => {
+                let text = format!("Router {id} could not be found");
+                return Refusal::of(404, "RouterNotFound", text);
+            }
+            Self::FloatingIp => {
+                let text = format!("Floating IP {id} could not be found");
+                return Refusal::of(404, "FloatingIPNotFound", text);
+            }
             Self::SecurityGroup => {
                 return Refusal::of(
                     404,

@@ -206,7 +206,7 @@ impl World {
             (&Method::DELETE, [id]) => {
                 self.record_owned(kind, account, id)?;
                 self.check_revision(kind, request, id)?;
-                self.delete_record(kind, id)?;
+                self.delete_record(kind, account, id)?;
                 Ok(Response::empty(204))
             }
             (_, [_, "tags", ..]) if kind == Kind::AddressScope => Err(no_route()),
@@ -354,14 +354,14 @@ impl World {
         ))
     }
 
-    fn delete_record(&mut self, kind: Kind, id: &str) -> Result<(), Refusal> {
+    fn delete_record(&mut self, kind: Kind, account: &Account, id: &str) -> Result<(), Refusal> {
         match kind {
             Kind::Network => self.delete_network(id)?,
             Kind::Subnet => self.delete_subnet(id)?,
             Kind::Port => self.delete_port(id)?,
             Kind::Router => self.delete_router(id)?,
             Kind::FloatingIp => self.delete_floating_ip(id),
-            Kind::SecurityGroup => self.delete_security_group(id)?,
+            Kind::SecurityGroup => self.delete_security_group(account, id)?,
             Kind::SecurityGroupRule => self.delete_rule(id),
             Kind::AddressScope | Kind::Trunk => {}
         }
@@ -467,6 +467,11 @@ fn extension(alias: &str) -> Value {
 
 fn no_route() -> Refusal {
     Refusal::of(404, "HTTPNotFound", "The resource could not be found.")
+}
+
+fn invalid_input(text: &str) -> Refusal {
+    let message = format!("Invalid input for operation: {text}");
+    Refusal::of(400, "InvalidInput", message)
 }
 
 fn bad_request(text: impl Into<String>) -> Refusal {

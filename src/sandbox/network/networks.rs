@@ -6,7 +6,7 @@ use super::super::json::{Object, boolean, text, text_or_empty};
 use super::super::response::Refusal;
 use super::super::world::{Account, World};
 use super::kind::Kind;
-use super::{bad_request, policy};
+use super::{bad_request, invalid_input, policy};
 
 impl World {
     pub(super) fn create_network(
@@ -103,9 +103,9 @@ pub(super) fn apply(record: &mut Object, wanted: Object) -> Result<(), Refusal> 
         let have = record.get(&name).unwrap_or(&Value::Null);
         let value = match (have, value) {
             (Value::Bool(_), value) => Value::Bool(boolean(&value).ok_or_else(|| {
-                bad_request(format!(
-                    "Invalid input for {name}. Reason: '{value}' cannot be converted to boolean."
-                ))
+                let shown = value.as_str().map_or(value.to_string(), str::to_owned);
+                let why = format!("'{shown}' cannot be converted to boolean.");
+                invalid_input(&why)
             })?),
             (Value::String(_), Value::String(value)) if value.chars().count() > 255 => {
                 let why = format!(
@@ -113,6 +113,8 @@ pub(super) fn apply(record: &mut Object, wanted: Object) -> Result<(), Refusal> 
                 );
                 return Err(bad_request(why));
             }
+            // A gateway may be given up.
+            (Value::String(_), Value::Null) if name == "gateway_ip" => Value::Null,
             (Value::String(_), value) if !value.is_string() => {
                 return Err(bad_request(format!(
                     "Invalid input for {name}. Reason: '{value}' is not a valid string."

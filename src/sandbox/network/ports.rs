@@ -81,6 +81,13 @@ impl World {
         let Some(record) = self.record(Kind::Port, id) else {
             return Ok(());
         };
+        // Chosen freely at birth, afterwards by administrators alone.
+        let mac = text(&wanted, "mac_address").map(str::to_ascii_lowercase);
+        if !account.admin && mac.is_some_and(|mac| record["mac_address"] != mac) {
+            return Err(policy(
+                "((rule:update_port and rule:update_port:mac_address))",
+            ));
+        }
         let mut draft = record.clone();
         let network = text_or_empty(&draft, "network_id").to_owned();
         if let Some(mac) = text(&wanted, "mac_address") {
@@ -106,6 +113,16 @@ impl World {
             ));
         }
         fill_pairs(&mut wanted, text_or_empty(&draft, "mac_address"))?;
+        let pairs = wanted
+            .get("allowed_address_pairs")
+            .and_then(Value::as_array);
+        if secured == false && pairs.is_some_and(|pairs| !pairs.is_empty()) {
+            return Err(Refusal::of(
+                409,
+                "AddressPairAndPortSecurityRequired",
+                "Port Security must be enabled in order to have allowed address pairs on a port.",
+            ));
+        }
         if let Some(fixed) = wanted.remove("fixed_ips") {
             let before = draft["fixed_ips"].clone();
             let kept = keep_addresses(&fixed, &before);
@@ -306,9 +323,18 @@ impl World {
                 "Port security must be enabled and port must have an IP address in order to use security groups.",
             ));
         }
+        let mut states = Vec::new();
         for group in &groups {
             let id = group.as_str().unwrap_or("");
-            self.record_shown(Kind::SecurityGroup, account, id)?;
+            states.push(&self.record_shown(Kind::SecurityGroup, account, id)?["stateful"]);
+        }
+        if states.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Refusal::of(
+                409,
+                "SecurityGroupConflict",
+                "Error Cannot apply both stateful and stateless security groups on the same port at the same time while \
+                 attempting the operation.",
+            ));
         }
         Ok(Value::Array(groups))
     }

@@ -1,9 +1,10 @@
 //! Quotas of Neutron.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::json::{Object, text};
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Account, World};
@@ -32,9 +33,8 @@ impl World {
 
     /// How many more there may be, if there is a limit.
     pub(in super::super) fn network_room(&self, project: &str, name: &str) -> Option<i64> {
-        let limit = self.options.quotas.network.get(name).copied();
-        let limit = limit.filter(|limit| *limit >= 0)?;
-        Some(limit - self.network_usage(project, name))
+        let limit = self.limit(Counted::Network, project, name);
+        (limit >= 0).then(|| limit - self.network_usage(project, name))
     }
 
     pub(super) fn network_quotas(
@@ -64,28 +64,22 @@ impl World {
             Method::GET => {}
             Method::PUT if account.admin => {
                 let body = request.body_json().unwrap_or_default();
-                let wanted = body
-                    .get("quota")
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default();
-                self.set_options(|options| {
-                    let limits = wanted
-                        .iter()
-                        .filter_map(|(k, v)| Some((k.clone(), v.as_i64()?)));
-                    options.quotas.network.extend(limits);
-                });
+                self.set_limits(Counted::Network, project, body.get("quota"));
+            }
+            Method::DELETE if account.admin => {
+                self.reset_limits(Counted::Network, project);
+                return Ok(Response::empty(204));
             }
             _ => return Err(policy("rule:update_quota")),
         }
         let mut quota = Object::new();
-        for (name, limit) in &self.options.quotas.network {
+        for (name, limit) in self.limits(Counted::Network, project) {
             let shown = if form == "details" {
-                json!({"limit": limit, "used": self.network_usage(project, name), "reserved": 0})
+                json!({"limit": limit, "used": self.network_usage(project, &name), "reserved": 0})
             } else {
                 json!(limit)
             };
-            quota.insert(name.clone(), shown);
+            quota.insert(name, shown);
         }
         Ok(Response::json(200, json!({ "quota": quota })))
     }

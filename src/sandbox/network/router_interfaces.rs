@@ -118,11 +118,35 @@ impl World {
                 ),
             ));
         }
+        self.check_routes_stay(router, &subnet)?;
         let mut body = self.interface_body(router, &port, &subnet);
         body["network_id"] = json!(network);
         self.forget(Kind::Port, &port);
         self.touch(Kind::Router, router);
         Ok(body)
+    }
+
+    /// An interface that the router's routes lead through stays.
+    fn check_routes_stay(&self, router: &str, subnet: &str) -> Result<(), Refusal> {
+        let cidr = self.record(Kind::Subnet, subnet).and_then(cidr_of);
+        let routes = self.record(Kind::Router, router).map(|r| &r["routes"]);
+        let mut hops = routes
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|route| route["nexthop"].as_str()?.parse().ok());
+        let needed = hops.any(|hop: std::net::IpAddr| cidr.is_some_and(|c| c.contains(&hop)));
+        if !needed {
+            return Ok(());
+        }
+        Err(Refusal::of(
+            409,
+            "RouterInterfaceInUseByRoute",
+            format!(
+                "Router interface for subnet {subnet} on router {router} cannot be deleted, as it is required by one or \
+                 more routes."
+            ),
+        ))
     }
 
     fn check_new_interface(&self, router: &str, subnet: &Object) -> Result<(), Refusal> {
@@ -190,7 +214,7 @@ impl World {
         let network = self
             .record(Kind::Port, port)
             .map_or(Value::Null, |p| p["network_id"].clone());
-        json!({"id": router, "project_id": project, "tenant_id": project, "port_id": port, "network_id": network,
+        json!({"id": router, "project_id": project, "port_id": port, "network_id": network,
             "subnet_id": subnet, "subnet_ids": [subnet]})
     }
 }

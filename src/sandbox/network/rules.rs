@@ -51,7 +51,7 @@ impl World {
         let direction = required(wanted, "direction")?;
         if !["ingress", "egress"].contains(&direction.as_str()) {
             return Err(bad_request(format!(
-                "Invalid input for direction. Reason: '{direction}' is not in ['ingress', 'egress']."
+                "Invalid input for direction. Reason: {direction} is not in valid_values."
             )));
         }
         if !["IPv4", "IPv6"].contains(&ethertype.as_str()) {

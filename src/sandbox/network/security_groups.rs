@@ -105,11 +105,15 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn delete_security_group(&mut self, id: &str) -> Result<(), Refusal> {
+    pub(super) fn delete_security_group(
+        &mut self,
+        account: &Account,
+        id: &str,
+    ) -> Result<(), Refusal> {
         let is_default = self
             .record(Kind::SecurityGroup, id)
             .is_some_and(|g| text(g, "name") == Some("default"));
-        if is_default {
+        if is_default && !account.admin {
             return Err(Refusal::of(
                 409,
                 "SecurityGroupCannotRemoveDefault",

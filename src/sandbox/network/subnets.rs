@@ -11,7 +11,7 @@ use super::super::world::{Account, World};
 use super::addresses::{address, cidr_of, number};
 use super::kind::Kind;
 use super::networks::apply;
-use super::{bad_request, policy};
+use super::{bad_request, invalid_input, policy};
 
 impl World {
     pub(super) fn create_subnet(
@@ -36,11 +36,9 @@ impl World {
                 "Bad subnets request: a subnetpool must be specified in the absence of a cidr.",
             )
         })?;
-        let given: IpNet = cidr_text.parse().map_err(|_| {
-            bad_request(format!(
-                "Invalid input for cidr. Reason: '{cidr_text}' is not a valid IP subnet."
-            ))
-        })?;
+        let given: IpNet = cidr_text
+            .parse()
+            .map_err(|_| invalid_input(&format!("{cidr_text} is not in a CIDR format.")))?;
         let cidr = given.trunc();
         if cidr.addr().is_ipv4() != (version == 4) {
             return Err(Refusal::of(
@@ -64,6 +62,8 @@ impl World {
             ));
         }
         let gateway = match wanted.remove("gateway_ip") {
+            // Where addresses are made of the prefix, the router's is the first one of all.
+            None if is_automatic(&wanted) => json!(cidr.network().to_string()),
             None => json!(address(number(cidr.network()) + 1, version == 4).to_string()),
             Some(given) => given,
         };
@@ -101,6 +101,9 @@ impl World {
         let mut draft = record.clone();
         apply(&mut draft, wanted.clone())?;
         let cidr = cidr_of(&draft).ok_or_else(|| bad_request("the subnet has no cidr"))?;
+        if draft["gateway_ip"] != record["gateway_ip"] {
+            self.check_gateway_free(record)?;
+        }
         if wanted.contains_key("allocation_pools") || wanted.contains_key("gateway_ip") {
             let pools = checked_pools(
                 &draft["allocation_pools"].clone(),
@@ -111,6 +114,29 @@ impl World {
         }
         self.keep(Kind::Subnet, draft);
         Ok(())
+    }
+
+    /// The address of a gateway that a router has is not changed.
+    fn check_gateway_free(&self, subnet: &Object) -> Result<(), Refusal> {
+        let has_it = |port: &&Object| {
+            let mut fixed = port["fixed_ips"].as_array().into_iter().flatten();
+            text_or_empty(port, "device_owner") == "network:router_interface"
+                && fixed.any(|f| {
+                    f["subnet_id"] == subnet["id"] && f["ip_address"] == subnet["gateway_ip"]
+                })
+        };
+        match self.table(Kind::Port).find(has_it) {
+            None => Ok(()),
+            Some(port) => Err(Refusal::of(
+                409,
+                "GatewayIpInUse",
+                format!(
+                    "Current gateway ip {} already in use by port {}. Unable to update.",
+                    text_or_empty(subnet, "gateway_ip"),
+                    text_or_empty(port, "id")
+                ),
+            )),
+        }
     }
 
     pub(super) fn delete_subnet(&mut self, id: &str) -> Result<(), Refusal> {
@@ -129,6 +155,12 @@ impl World {
         self.touch(Kind::Network, &network.unwrap_or_default());
         Ok(())
     }
+}
+
+/// Do ports of this subnet make their addresses of its prefix?
+fn is_automatic(wanted: &Object) -> bool {
+    let mode = |name| text(wanted, name).unwrap_or("");
+    ["slaac", "dhcpv6-stateless"].contains(&mode("ipv6_address_mode"))
 }
 
 pub(super) fn required(wanted: &Object, name: &str) -> Result<String, Refusal> {

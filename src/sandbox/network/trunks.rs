@@ -79,6 +79,16 @@ impl World {
                     let mut given = given.as_array().into_iter().flatten();
                     given.any(|it| it["port_id"] == subport["port_id"])
                 };
+                for subport in given.as_array().into_iter().flatten() {
+                    if !have.iter().any(|it| it["port_id"] == subport["port_id"]) {
+                        let port = subport["port_id"].as_str().unwrap_or("");
+                        return Err(Refusal::of(
+                            404,
+                            "SubPortNotFound",
+                            format!("SubPort {port} on trunk {id} could not be found."),
+                        ));
+                    }
+                }
                 have.into_iter().filter(|it| !gone(it)).collect()
             }
             _ => return Err(no_route()),
@@ -116,6 +126,24 @@ impl World {
         })
     }
 
+    /// What goes through a subport has to fit through its parent.
+    fn check_mtu(&self, port: &str, parent: &str) -> Result<(), Refusal> {
+        let mtu = |port: &str| {
+            let network = text(self.record(Kind::Port, port)?, "network_id")?;
+            self.record(Kind::Network, network)?["mtu"].as_u64()
+        };
+        match (mtu(port), mtu(parent)) {
+            (Some(inner), Some(outer)) if inner > outer => Err(Refusal::of(
+                409,
+                "SubPortMtuGreaterThanTrunkPortMtu",
+                format!(
+                    "MTU {inner} of subport {port} cannot be greater than MTU {outer} of trunk {parent}."
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn checked_subports(
         &self,
         account: &Account,
@@ -146,10 +174,11 @@ impl World {
             if self.trunk_of(port).is_some() || port == parent {
                 return Err(Refusal::of(
                     409,
-                    "PortInUseAsSubPort",
-                    format!("Port {port} is currently a subport for trunk {trunk}."),
+                    "TrunkPortInUse",
+                    format!("Port {port} is in use by another trunk."),
                 ));
             }
+            self.check_mtu(port, parent)?;
             if have
                 .iter()
                 .chain(&made)

@@ -148,7 +148,7 @@ impl World {
         }
         let (project, more) = (volume.project_id.clone(), size - volume.size);
         let type_name = volume.type_name.clone();
-        self.check_volume_size(size)?;
+        self.check_volume_size(&project, size)?;
         self.check_volume_quota(&project, &type_name, 0, more)?;
         let volume = self.volume_mut(account, id)?;
         volume.previous = std::mem::replace(&mut volume.status, "extending".to_owned());

@@ -99,7 +99,7 @@ impl World {
             .cloned()
             .unwrap_or_default();
         super::metadata::check(&metadata)?;
-        self.check_volume_size(size)?;
+        self.check_volume_size(&account.project_id, size)?;
         self.check_volume_quota(&account.project_id, &type_name, 1, size)?;
         let id = self.new_uuid();
         let volume = Volume {

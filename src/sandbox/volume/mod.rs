@@ -7,6 +7,7 @@ mod list;
 mod metadata;
 mod quota;
 mod snapshots;
+mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,8 +68,9 @@ pub(super) struct Attachment {
 #[derive(Debug, Clone)]
 struct VolumeType {
     id: String,
-    name: &'static str,
+    name: String,
     description: Value,
+    is_public: bool,
     extra_specs: Object,
 }
 
@@ -98,8 +100,9 @@ impl World {
             let id = self.new_uuid();
             self.volumes.types.push(VolumeType {
                 id,
-                name,
+                name: name.to_owned(),
                 description,
+                is_public: true,
                 extra_specs,
             });
         }
@@ -172,23 +175,7 @@ impl World {
                 self.volume_metadata(request, account, id, rest)
             }
             (_, ["snapshots", rest @ ..]) => self.snapshots_call(request, account, rest),
-            (&Method::GET, ["types"]) => {
-                let types: Vec<Value> = self.volumes.types.iter().map(type_body).collect();
-                Ok(Response::json(200, json!({ "volume_types": types })))
-            }
-            (&Method::GET, ["types", id]) => {
-                let found = match *id {
-                    "default" => self.volumes.types.iter().find(|t| t.name == DEFAULT_TYPE),
-                    id => self.volumes.types.iter().find(|t| t.id == id),
-                };
-                let found = found.ok_or_else(|| {
-                    Refusal::new(404, format!("Volume type {id} could not be found."))
-                })?;
-                Ok(Response::json(
-                    200,
-                    json!({"volume_type": type_body(found)}),
-                ))
-            }
+            (_, ["types", rest @ ..]) => self.types_call(request, account, rest),
             (&Method::GET, ["os-availability-zone"]) => Ok(Response::json(
                 200,
                 json!({"availabilityZoneInfo": [
@@ -313,7 +300,7 @@ impl World {
                 .volumes
                 .types
                 .iter()
-                .find(|t| t.name == name)
+                .find(|t| t.name == *name)
                 .map(|t| t.id.clone()),
             _ => None,
         };
@@ -413,11 +400,6 @@ impl World {
         json!([{"rel": "self", "href": self.url(&format!("/volume/v3/{collection}/{id}"))},
             {"rel": "bookmark", "href": self.url(&format!("/volume/{collection}/{id}"))}])
     }
-}
-
-fn type_body(kind: &VolumeType) -> Value {
-    json!({"id": kind.id, "name": kind.name, "is_public": true, "description": kind.description,
-        "extra_specs": kind.extra_specs, "os-volume-type-access:is_public": true})
 }
 
 pub(super) fn volume_not_found(id: &str) -> Refusal {

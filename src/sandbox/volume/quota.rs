@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::super::json::{Object, bool_text};
+use super::super::quota::Counted;
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Account, World};
@@ -48,8 +49,8 @@ impl World {
     }
 
     /// Is a volume of this size allowed, whatever there is room for?
-    pub(super) fn check_volume_size(&self, gigabytes: i64) -> Result<(), Refusal> {
-        let limit = self.volume_quota("per_volume_gigabytes");
+    pub(super) fn check_volume_size(&self, project: &str, gigabytes: i64) -> Result<(), Refusal> {
+        let limit = self.limit(Counted::Volume, project, "per_volume_gigabytes");
         if limit >= 0 && gigabytes > limit {
             let text = format!(
                 "VolumeSizeExceedsLimit: Requested volume size {gigabytes}G is larger than maximum allowed limit {limit}G."
@@ -60,7 +61,8 @@ impl World {
     }
 
     fn check_room(&self, project: &str, name: &str, asked: i64) -> Result<(), Refusal> {
-        let (limit, used) = (self.volume_quota(name), self.volume_usage(project, name));
+        let limit = self.limit(Counted::Volume, project, name);
+        let used = self.volume_usage(project, name);
         if asked > 0 && limit >= 0 && used + asked > limit {
             return Err(over_quota(name, asked, limit, used));
         }
@@ -69,7 +71,7 @@ impl World {
 
     /// The names of all quotas: each type has its own.
     fn volume_quota_names(&self) -> Vec<String> {
-        let types = self.volumes.types.iter().map(|it| it.name);
+        let types = self.volumes.types.iter().map(|it| &it.name);
         let typed = types.flat_map(|of| {
             ["volumes", "gigabytes", "snapshots"].map(|name| format!("{name}_{of}"))
         });
@@ -81,7 +83,8 @@ impl World {
     }
 
     pub(super) fn volume_limits(&self, account: &Account) -> Value {
-        let (project, limit) = (&account.project_id, |name: &str| self.volume_quota(name));
+        let project = &account.project_id;
+        let limit = |name: &str| self.limit(Counted::Volume, project, name);
         let used = |name: &str| self.volume_usage(project, name);
         json!({"limits": {"rate": [], "absolute": {
             "maxTotalVolumes": limit("volumes"), "maxTotalSnapshots": limit("snapshots"),
@@ -108,17 +111,11 @@ impl World {
             (&Method::GET, [] | ["defaults"]) => {}
             (&Method::PUT, []) if account.admin => {
                 let body = request.body_json().unwrap_or_default();
-                let wanted = body
-                    .get("quota_set")
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default();
-                self.set_options(|options| {
-                    let limits = wanted
-                        .iter()
-                        .filter_map(|(k, v)| Some((k.clone(), v.as_i64()?)));
-                    options.quotas.volume.extend(limits);
-                });
+                self.set_limits(Counted::Volume, project, body.get("quota_set"));
+            }
+            (&Method::DELETE, []) if account.admin => {
+                self.reset_limits(Counted::Volume, project);
+                return Ok(Response::empty(200));
             }
             _ => {
                 return Err(Refusal::new(
@@ -130,7 +127,7 @@ impl World {
         let with_usage = request.arg("usage").and_then(bool_text).unwrap_or(false);
         let mut set = Object::from_iter([("id".to_owned(), json!(project))]);
         for name in self.volume_quota_names() {
-            let limit = self.volume_quota(&name);
+            let limit = self.limit(Counted::Volume, project, &name);
             let shown = if with_usage {
                 json!({"limit": limit, "in_use": self.volume_usage(project, &name), "reserved": 0})
             } else {
@@ -139,10 +136,6 @@ impl World {
             set.insert(name, shown);
         }
         Ok(Response::json(200, json!({ "quota_set": set })))
-    }
-
-    fn volume_quota(&self, name: &str) -> i64 {
-        self.options.quotas.volume.get(name).copied().unwrap_or(-1)
     }
 
     fn volume_usage(&self, project: &str, name: &str) -> i64 {

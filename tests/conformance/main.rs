@@ -1,0 +1,86 @@
+//! Requests and the shape of their answers, refusals and changes of state included: the same file is told to the
+//! sandbox and to a real OpenStack, so that neither the kinds nor the sandbox rest on what we think an API does.
+//!
+//! ```text
+//! cargo test --test conformance
+//! STACKWARD_TEST_ADMIN=admin cargo test --test conformance -- --ignored --nocapture
+//! ```
+//!
+//! `STACKWARD_TEST_ADMIN` names a cloud of an administrator in the clouds.yaml of `OS_CLIENT_CONFIG_FILE`;
+//! `CONFORMANCE=network,image` tells only those stories.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what went wrong by its panic"
+)]
+
+mod cloud;
+mod pattern;
+mod run;
+mod story;
+
+use serde_json::{Value, json};
+
+use cloud::Cloud;
+use pattern::Names;
+use run::Report;
+
+#[tokio::test]
+async fn the_sandbox_answers_as_the_file_says() {
+    let names = [
+        ("auth_url", "http://127.0.0.1:5000/identity/v3"),
+        ("password", "let-me-in"),
+    ];
+    conclude(&run::run(Cloud::sandbox(), reach(names, "sandbox"), &chosen()).await);
+}
+
+#[tokio::test]
+#[ignore = "needs a real cloud: set STACKWARD_TEST_ADMIN and add --ignored"]
+async fn a_real_openstack_answers_as_the_file_says() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let file = variable("OS_CLIENT_CONFIG_FILE");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let clouds: Value = serde_saphyr::from_str(&text).unwrap();
+    let auth = &clouds["clouds"][variable("STACKWARD_TEST_ADMIN")]["auth"];
+    let names = ["auth_url", "password"].map(|name| {
+        let value = auth[name].as_str();
+        (name, value.unwrap_or_else(|| panic!("no {name} in {file}")))
+    });
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    let report = run::run(Cloud::real(), reach(names, &run[..8]), &chosen()).await;
+    conclude(&report);
+}
+
+/// What every story may use from the start.
+fn reach(names: [(&str, &str); 2], run: &str) -> Names {
+    let given = names.into_iter().chain([
+        ("run", run),
+        ("nil", "00000000-0000-0000-0000-000000000000"),
+    ]);
+    given
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
+
+fn chosen() -> Vec<String> {
+    let chosen = std::env::var("CONFORMANCE").unwrap_or_default();
+    let chosen = chosen.split(',').filter(|it| !it.is_empty());
+    chosen.map(str::to_owned).collect()
+}
+
+fn conclude(report: &Report) {
+    let failures: Vec<&str> = report
+        .failures
+        .iter()
+        .chain(&report.left)
+        .map(String::as_str)
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{}\n\n{}",
+        failures.join("\n\n"),
+        report.summary()
+    );
+    eprintln!("{}", report.summary());
+}
