@@ -138,7 +138,7 @@ async fn plan_only_reads_and_a_second_run_as_well() {
     );
     assert_eq!(
         out(&output),
-        "+ Volume/a create\n+ Volume/b create\n\nPlan: 2 to create, 0 to change, 0 to delete.\n"
+        "  + create\n\n  + Volume/a create\n  + Volume/b create\n\nPlan: 2 to create, 0 to change, 0 to replace, 0 to delete.\n"
     );
     assert_eq!(writes(&cloud), Vec::<String>::new());
     assert!(!site.directory.path().join("state").exists());

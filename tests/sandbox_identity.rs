@@ -52,7 +52,7 @@ impl Cloud {
 
     fn names(&mut self, list: &str) -> Vec<String> {
         let answer = self.send("GET", list, Value::Null);
-        let collection = list.split('?').next().unwrap();
+        let collection = list.split('?').next().unwrap().rsplit('/').next().unwrap();
         let items = answer.value()[collection].as_array().cloned();
         let name = |item: &Value| item["name"].as_str().unwrap_or_default().to_owned();
         items.unwrap().iter().map(name).collect()
@@ -329,4 +329,175 @@ fn only_administrators_may() {
         assert_eq!(message, words);
     }
     assert_eq!(cloud.send("GET", "regions", Value::Null).status, 200);
+}
+
+/// The id of a cloud's own user, and the list below it.
+fn credentials(cloud: &mut Cloud) -> (String, String) {
+    let check = Request::get("/identity/v3/auth/tokens").token(&cloud.token);
+    let check = check.header("X-Subject-Token", &cloud.token);
+    let token = cloud.world.handle(&check, cloud.now);
+    let user = id(&token.value()["token"]["user"]);
+    let list = format!("users/{user}/application_credentials");
+    (user, list)
+}
+
+#[test]
+fn only_its_user_makes_an_application_credential() {
+    let mut cloud = Cloud::of("demo");
+    let (user, list) = credentials(&mut cloud);
+    let spec = json!({"name": "c", "secret": "s3cret"});
+    let made = cloud.make(&list, "application_credential", spec.clone());
+    assert_eq!(
+        (&made["secret"], &made["user_id"]),
+        (&json!("s3cret"), &json!(user))
+    );
+    for never_set in ["description", "expires_at", "unrestricted", "system"] {
+        assert_eq!(made[never_set], Value::Null);
+    }
+    assert!(made.get("access_rules").is_none());
+    let body = json!({ "application_credential": spec });
+    let twin = cloud.refused("POST", &list, body.clone());
+    let words = "Conflict occurred attempting to store application_credential - Duplicate entry found with name c.";
+    assert_eq!(twin, (409, words.to_owned()));
+    let one = format!("{list}/{}", id(&made));
+    assert!(
+        cloud.send("GET", &one, Value::Null).value()["application_credential"]["secret"].is_null()
+    );
+    assert_eq!(cloud.send("PATCH", &one, body.clone()).status, 405);
+
+    cloud.token = cloud.world.issue_token("demo2", "demo2").unwrap();
+    let (_, theirs) = credentials(&mut cloud);
+    for (method, path, action) in [
+        ("GET", &list, "list_application_credentials"),
+        ("POST", &list, "create_application_credential"),
+        ("GET", &one, "get_application_credential"),
+        ("DELETE", &one, "delete_application_credential"),
+    ] {
+        let (status, message) = cloud.refused(method, path, body.clone());
+        assert!(status == 403 && message.contains(action), "{message}");
+    }
+    cloud.token = cloud.world.issue_token("admin", "admin").unwrap();
+    assert_eq!(cloud.refused("POST", &list, body).0, 403);
+    assert_eq!(cloud.send("GET", &list, Value::Null).status, 200);
+    // Below whom it is asked for does not matter.
+    let elsewhere = format!("{theirs}/{}", id(&made));
+    assert_eq!(cloud.send("GET", &elsewhere, Value::Null).status, 200);
+    assert_eq!(cloud.send("DELETE", &elsewhere, Value::Null).status, 204);
+    assert_eq!(cloud.send("GET", &one, Value::Null).status, 404);
+}
+
+#[test]
+fn roles_of_an_application_credential_are_the_users_with_what_they_imply() {
+    let mut cloud = Cloud::of("demo");
+    let (_, list) = credentials(&mut cloud);
+    let all = cloud.make(&list, "application_credential", json!({"name": "all"}));
+    let named = |one: &Value| -> Vec<String> {
+        let roles = one["roles"].as_array().unwrap().iter();
+        roles
+            .map(|it| it["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(named(&all), ["member", "reader"]);
+    for (asked, has) in [
+        ("member", &["member", "reader"][..]),
+        ("reader", &["reader"]),
+    ] {
+        let mut roles = all["roles"].as_array().unwrap().iter();
+        let role = roles.find(|it| it["name"] == asked).unwrap();
+        let spec = json!({"name": asked, "roles": [{"id": role["id"]}]});
+        assert_eq!(
+            named(&cloud.make(&list, "application_credential", spec)),
+            has
+        );
+    }
+    let unassigned = json!({"application_credential": {"name": "x", "roles": [{"name": "admin"}]}});
+    let (status, message) = cloud.refused("POST", &list, unassigned);
+    assert!(
+        status == 400 && message.contains("with unassigned role"),
+        "{message}"
+    );
+}
+
+#[test]
+fn access_rules_are_whole_and_outlive_the_credential() {
+    let mut cloud = Cloud::of("demo");
+    let (user, list) = credentials(&mut cloud);
+    let rule = json!({"path": "/v2.1/servers", "method": "GET", "service": "compute"});
+    let mut make = |name: &str| {
+        let spec = json!({"name": name, "access_rules": [rule]});
+        let made = cloud.make(&list, "application_credential", spec);
+        let target = format!("{list}/{}", id(&made));
+        assert_eq!(cloud.send("DELETE", &target, Value::Null).status, 204);
+        made["access_rules"].clone()
+    };
+    let first = make("a");
+    assert_eq!(first[0]["service"], "compute");
+    assert_eq!(first, make("b"), "the same rule has the same id");
+    let left = cloud.send("GET", &format!("users/{user}/access_rules"), Value::Null);
+    assert_eq!(
+        left.value()["access_rules"].as_array().map(Vec::len),
+        Some(1)
+    );
+    for (field, value, status, says) in [
+        (
+            "method",
+            json!("TRACE"),
+            400,
+            "'TRACE' is not one of ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT']",
+        ),
+        ("path", json!("x"), 400, "does not match"),
+        ("service", Value::Null, 500, ""),
+    ] {
+        let mut wrong = rule.clone();
+        wrong[field] = value;
+        let body = json!({"application_credential": {"name": "w", "access_rules": [wrong]}});
+        let (code, message) = cloud.refused("POST", &list, body);
+        assert!(code == status && message.contains(says), "{message}");
+    }
+    let twins = json!({"application_credential": {"name": "w", "access_rules": [rule, rule]}});
+    assert_eq!(cloud.refused("POST", &list, twins).0, 409);
+}
+
+#[test]
+fn an_application_credential_ends_and_a_restricted_one_makes_no_other() {
+    let mut cloud = Cloud::of("demo");
+    let (_, list) = credentials(&mut cloud);
+    let past = |at: &str| json!({"application_credential": {"name": "p", "expires_at": at}});
+    for (at, says) in [
+        ("2025-01-01T00:00:00Z", "must not be before now"),
+        ("2030-01-01T00:00:00+02:00", "not in expected format"),
+        ("tomorrow", "not in expected format"),
+    ] {
+        let (status, message) = cloud.refused("POST", &list, past(at));
+        assert!(status == 400 && message.contains(says), "{message}");
+    }
+    let spec = json!({"name": "c", "secret": "s", "expires_at": "2026-01-01T01:00:00.5Z"});
+    let one = cloud.make(&list, "application_credential", spec);
+    assert_eq!(one["expires_at"], "2026-01-01T01:00:00.500000");
+    let free = json!({"name": "f", "secret": "s", "unrestricted": true});
+    let free = cloud.make(&list, "application_credential", free);
+    let login = |cloud: &mut Cloud, one: &Value| {
+        let proof = json!({"id": one["id"], "secret": "s"});
+        let identity =
+            json!({"methods": ["application_credential"], "application_credential": proof});
+        let answer = cloud.send(
+            "POST",
+            "auth/tokens",
+            json!({"auth": {"identity": identity}}),
+        );
+        answer.header("X-Subject-Token").map(str::to_owned)
+    };
+    cloud.token = login(&mut cloud, &one).unwrap();
+    let body = json!({"application_credential": {"name": "by-program"}});
+    let (status, message) = cloud.refused("POST", &list, body.clone());
+    assert!(
+        status == 403 && message.contains("managing additional"),
+        "{message}"
+    );
+    assert_eq!(cloud.send("GET", &list, Value::Null).status, 200);
+    cloud.token = login(&mut cloud, &free).unwrap();
+    assert_eq!(cloud.send("POST", &list, body).status, 201);
+    cloud.now = "2026-01-01T01:00:01Z".parse().unwrap();
+    assert_eq!(login(&mut cloud, &one), None);
+    assert_eq!(cloud.names(&list).len(), 3, "it is still there");
 }

@@ -21,9 +21,10 @@ use crate::daemon::metrics::Metrics;
 use crate::daemon::preview;
 use crate::daemon::remote::Connections;
 use crate::engine::plan::{Plan as Decision, Todo};
-use crate::engine::reason::Waiting;
+use crate::engine::reason::{Stage, Waiting};
 use crate::engine::{Engine, Intention};
 use crate::kinds::erased::Intent;
+use crate::kinds::field::{Class, Difference};
 use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 use crate::sandbox::Running;
@@ -123,39 +124,102 @@ struct Report {
     changes: usize,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     Create,
     Change,
+    Interrupt,
+    Lose,
+    DeleteFirst,
+    CreateFirst,
     Delete,
     Wait,
     Blocked,
     Nothing,
 }
 
+impl Sort {
+    /// Its sign, what it is in the legend, and its word in a line.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Create => ("+", "create", "create"),
+            Self::Change => ("~", "change in place", "change"),
+            Self::Interrupt => (
+                "!~",
+                "change in place, which interrupts its service",
+                "change, which interrupts its service",
+            ),
+            Self::Lose => (
+                "!!",
+                "change in place, which loses data",
+                "change, which loses data",
+            ),
+            Self::DeleteFirst => ("-/+", "replace: delete, then create", "replace"),
+            Self::CreateFirst => (
+                "+/-",
+                "replace: create, then delete the old one",
+                "replace, the new one first",
+            ),
+            Self::Delete => ("-", "delete", "delete"),
+            Self::Wait | Self::Nothing => (".", "cannot be said yet", "wait"),
+            Self::Blocked => ("!", "blocked: it takes a person", "blocked"),
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Create => Style::new().green(),
+            Self::Change => Style::new().yellow(),
+            Self::Wait | Self::Nothing => Style::new().dimmed(),
+            Self::Interrupt
+            | Self::Lose
+            | Self::DeleteFirst
+            | Self::CreateFirst
+            | Self::Delete
+            | Self::Blocked => Style::new().red(),
+        }
+    }
+
+    fn signed(self) -> String {
+        format!("{:>3}", self.words().0)
+            .style(self.style())
+            .to_string()
+    }
+}
+
 impl Report {
     fn new(intentions: &BTreeMap<Key, Intention>) -> Self {
-        let mut text = String::new();
-        let (mut create, mut change, mut delete, mut blocked, mut waiting) = (0, 0, 0, 0, 0);
+        let mut sorts: BTreeMap<Sort, usize> = BTreeMap::new();
+        let mut body = String::new();
         for (key, intention) in intentions {
-            match sort(intention) {
-                Sort::Nothing => continue,
-                Sort::Create => create += 1,
-                Sort::Change => change += 1,
-                Sort::Delete => delete += 1,
-                Sort::Blocked => blocked += 1,
-                Sort::Wait => waiting += 1,
+            let sort = sort(intention);
+            if sort != Sort::Nothing {
+                *sorts.entry(sort).or_default() += 1;
+                body.push_str(&lines(sort, key, intention));
             }
-            text.push_str(&lines(key, intention));
         }
-        if !text.is_empty() {
+        let count =
+            |wanted: &[Sort]| -> usize { wanted.iter().filter_map(|it| sorts.get(it)).sum() };
+        let create = count(&[Sort::Create]);
+        let change = count(&[Sort::Change, Sort::Interrupt, Sort::Lose]);
+        let replace = count(&[Sort::DeleteFirst, Sort::CreateFirst]);
+        let delete = count(&[Sort::Delete]);
+        let (blocked, waiting) = (count(&[Sort::Blocked]), count(&[Sort::Wait]));
+        let mut text = String::new();
+        for sort in sorts.keys() {
+            text.push_str(&format!("{} {}\n", sort.signed(), sort.words().1));
+        }
+        if !sorts.is_empty() {
+            text.push('\n');
+            text.push_str(&body);
             text.push('\n');
         }
-        let changes = create + change + delete;
+        let changes = create + change + replace + delete;
         if changes + blocked + waiting == 0 {
             text.push_str("Nothing to do: the cloud is as the manifests say.\n");
         } else {
             text.push_str(&format!(
-                "Plan: {create} to create, {change} to change, {delete} to delete"
+                "Plan: {create} to create, {change} to change, {replace} to replace, {delete} to delete"
             ));
             if blocked > 0 {
                 text.push_str(&format!("; {blocked} blocked"));
@@ -180,10 +244,23 @@ fn sort(intention: &Intention) -> Sort {
         }) => Sort::Create,
         Decision::Do(_) if intention.deleting => Sort::Delete,
         Decision::Do(Todo {
+            intent: Intent::Replace,
+            ..
+        }) => Sort::CreateFirst,
+        Decision::Do(Todo {
+            intent: Intent::Delete,
+            why,
+        }) if !why.is_empty() => Sort::DeleteFirst,
+        Decision::Wait(Waiting::Dependents(_)) if !intention.deleting => Sort::DeleteFirst,
+        Decision::Wait(Waiting::For {
+            stage: Stage::Replaced,
+            ..
+        }) => Sort::Wait,
+        Decision::Do(Todo {
             intent: Intent::Delete | Intent::Inspect,
             ..
         }) => Sort::Wait,
-        Decision::Do(_) => Sort::Change,
+        Decision::Do(_) => worst(&intention.drift.repaired),
         Decision::Wait(Waiting::Grace(_) | Waiting::Dependents(_)) => Sort::Delete,
         Decision::Wait(Waiting::For { .. } | Waiting::Value { .. })
             if !intention.exists && !intention.deleting =>
@@ -194,19 +271,34 @@ fn sort(intention: &Intention) -> Sort {
     }
 }
 
-fn lines(key: &Key, intention: &Intention) -> String {
-    let (sign, word, style) = match sort(intention) {
-        Sort::Create => ("+", "create", Style::new().green()),
-        Sort::Change => ("~", "change", Style::new().yellow()),
-        Sort::Delete => ("-", "delete", Style::new().red()),
-        Sort::Wait | Sort::Nothing => (".", "wait", Style::new().dimmed()),
-        Sort::Blocked => ("!", "blocked", Style::new().red()),
-    };
+/// The most costly of the changes that are to be made.
+fn worst(differences: &[Difference]) -> Sort {
+    let has = |class| differences.iter().any(|it| it.class == class);
+    if has(Class::Lose) {
+        Sort::Lose
+    } else if has(Class::Disrupt) {
+        Sort::Interrupt
+    } else {
+        Sort::Change
+    }
+}
+
+/// What it takes to change one field, where it is more than a request.
+const fn cost(class: Class) -> &'static str {
+    match class {
+        Class::Disrupt => "  # interrupts its service",
+        Class::Lose => "  # loses data",
+        Class::Replace => "  # only a new one can have it",
+        Class::Update | Class::Action | Class::Members | Class::Birth => "",
+    }
+}
+
+fn lines(sort: Sort, key: &Key, intention: &Intention) -> String {
     let mut text = format!(
         "{} {} {}",
-        sign.style(style),
+        sort.signed(),
         key.short(),
-        word.style(style)
+        sort.words().2.style(sort.style())
     );
     let note = match &intention.plan {
         Decision::Wait(waiting) => Some(waiting.to_string()),
@@ -214,23 +306,42 @@ fn lines(key: &Key, intention: &Intention) -> String {
         Decision::Suspended(Some(todo)) => {
             Some(format!("suspended; without that: {}", todo.intent))
         }
-        Decision::Do(todo) if !matches!(todo.intent, Intent::Create | Intent::Update(_)) => {
-            Some(todo.intent.to_string())
-        }
+        Decision::Do(Todo {
+            intent: intent @ (Intent::Remedy(_) | Intent::Adopt | Intent::Inspect),
+            ..
+        }) => Some(intent.to_string()),
         _ => None,
     };
     if let Some(note) = note {
         text.push_str(&format!(": {}", clean(&note)));
     }
     text.push('\n');
-    if let Decision::Do(todo) | Decision::Suspended(Some(todo)) = &intention.plan {
-        for difference in &todo.why {
-            let (have, want) = (brief(&difference.have), brief(&difference.want));
-            let sign = "~".style(Style::new().yellow());
-            // Writing to a String does not fail.
-            let _: Result<(), _> =
-                writeln!(text, "    {sign} {}: {have} -> {want}", difference.field);
+    let why: &[Difference] = match &intention.plan {
+        Decision::Do(todo) | Decision::Suspended(Some(todo))
+            if intention.drift.repaired.is_empty() =>
+        {
+            &todo.why
         }
+        _ => &intention.drift.repaired,
+    };
+    let made = why.iter().map(|it| (it, None));
+    let denied = intention.drift.denied.iter();
+    for (difference, leave) in made.chain(denied.map(|it| (&it.difference, Some(&it.leave)))) {
+        let (have, want) = (brief(&difference.have), brief(&difference.want));
+        let (sign, style) = match leave {
+            None => ("~", Style::new().yellow()),
+            Some(_) => ("!", Style::new().red()),
+        };
+        let leave = leave.map(|leave| format!("; not done: {leave}"));
+        let cost = format!("{}{}", cost(difference.class), leave.unwrap_or_default());
+        // Writing to a String does not fail.
+        let _: Result<(), _> = writeln!(
+            text,
+            "      {} {}: {have} -> {want}{}",
+            sign.style(style),
+            difference.field,
+            cost.style(Style::new().red())
+        );
     }
     text
 }
@@ -252,85 +363,132 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::reason::{Blocker, Stage};
-    use crate::kinds::field::{Class, Difference};
+    use crate::engine::plan::Drift;
+    use crate::engine::reason::{Blocker, Denied};
+
+    fn differs(field: &'static str, class: Class, have: Value, want: Value) -> Difference {
+        Difference {
+            field,
+            class,
+            have,
+            want,
+        }
+    }
+
+    fn intended(plan: Decision, differences: Vec<Difference>) -> Intention {
+        Intention {
+            plan,
+            exists: true,
+            deleting: false,
+            drift: Drift {
+                repaired: differences,
+                ..Drift::default()
+            },
+        }
+    }
 
     #[test]
-    fn a_plan_says_what_is_made_changed_and_deleted() {
+    fn a_plan_says_what_is_made_changed_replaced_and_deleted_and_what_that_costs() {
         let key = |kind: &str, name: &str| Key::new(kind, "default", name);
         let todo = |intent, why| Decision::Do(Todo { intent, why });
-        let size = Difference {
-            field: "size",
-            class: Class::Action,
-            have: json!(5),
-            want: json!(9),
-        };
+        let size = differs("size", Class::Action, json!(5), json!(9));
+        let name = differs("name", Class::Update, json!("a"), json!("b"));
+        let flavor = differs("flavorRef", Class::Disrupt, json!("2"), json!("3"));
+        let image = differs("imageRef", Class::Lose, json!("i"), json!("j"));
+        let zone = differs("keypairRef", Class::Replace, json!("k"), json!("l"));
+        let policy = differs("policy", Class::Replace, json!("affinity"), json!("none"));
         let network = key("Network", "n");
+        let new = |plan| Intention {
+            exists: false,
+            ..intended(plan, vec![])
+        };
+        let gone = |plan| Intention {
+            deleting: true,
+            ..intended(plan, vec![])
+        };
+        let waiting = Decision::Wait(Waiting::For {
+            key: network.clone(),
+            stage: Stage::Created,
+        });
         let intentions = BTreeMap::from([
-            (
-                network.clone(),
-                Intention {
-                    plan: todo(Intent::Create, vec![]),
-                    exists: false,
-                    deleting: false,
-                },
-            ),
-            (
-                key("Port", "p"),
-                Intention {
-                    plan: Decision::Wait(Waiting::For {
-                        key: network,
-                        stage: Stage::Created,
-                    }),
-                    exists: false,
-                    deleting: false,
-                },
-            ),
+            (network, new(todo(Intent::Create, vec![]))),
+            (key("Port", "p"), new(waiting)),
             (
                 key("Volume", "v"),
+                intended(
+                    todo(Intent::Update(vec!["name"]), vec![name.clone()]),
+                    vec![name.clone(), size],
+                ),
+            ),
+            (
+                key("Server", "resized"),
                 Intention {
-                    plan: todo(Intent::Act("size"), vec![size]),
-                    exists: true,
-                    deleting: false,
+                    drift: Drift {
+                        repaired: vec![name.clone(), flavor.clone()],
+                        denied: vec![Denied {
+                            difference: image.clone(),
+                            leave: "lifecycle.loseData: Allow changes it".to_owned(),
+                        }],
+                        left: vec![],
+                    },
+                    ..intended(todo(Intent::Update(vec!["name"]), vec![name]), vec![])
                 },
             ),
             (
-                key("Volume", "w"),
-                Intention {
-                    plan: todo(Intent::Inspect, vec![]),
-                    exists: true,
-                    deleting: true,
-                },
+                key("Server", "rebuilt"),
+                intended(todo(Intent::Act("flavorRef"), vec![]), vec![flavor, image]),
             ),
+            (
+                key("Server", "new"),
+                intended(todo(Intent::Delete, vec![zone.clone()]), vec![zone]),
+            ),
+            (
+                key("ServerGroup", "g"),
+                intended(todo(Intent::Replace, vec![policy.clone()]), vec![policy]),
+            ),
+            (key("Volume", "w"), gone(todo(Intent::Inspect, vec![]))),
             (
                 key("Volume", "x"),
-                Intention {
-                    plan: Decision::Blocked(Blocker::Protected),
-                    exists: true,
-                    deleting: true,
-                },
+                gone(Decision::Blocked(Blocker::Protected)),
             ),
-            (
-                key("Volume", "y"),
-                Intention {
-                    plan: Decision::InSync,
-                    exists: true,
-                    deleting: false,
-                },
-            ),
+            (key("Volume", "y"), intended(Decision::InSync, vec![])),
         ]);
         let report = Report::new(&intentions);
         let plain = anstream::adapter::strip_str(&report.text).to_string();
-        assert_eq!(report.changes, 4);
+        assert_eq!(report.changes, 8);
         assert_eq!(
             plain,
             format!(
-                "+ Network/n create\n\
-                 + Port/p create: Waiting for Network/n to be created\n\
-                 ~ Volume/v change: change size\n    ~ size: 5 -> 9\n\
-                 - Volume/w delete: inspect\n\
-                 ! Volume/x blocked: {}\n\
-                 \nPlan: 2 to create, 1 to change, 1 to delete; 1 blocked.\n",
+                "  + create
+  ~ change in place
+ !~ change in place, which interrupts its service
+ !! change in place, which loses data
+-/+ replace: delete, then create
++/- replace: create, then delete the old one
+  - delete
+  ! blocked: it takes a person
+
+  + Network/n create
+  + Port/p create: Waiting for Network/n to be created
+-/+ Server/new replace
+      ~ keypairRef: \"k\" -> \"l\"  # only a new one can have it
+ !! Server/rebuilt change, which loses data
+      ~ flavorRef: \"2\" -> \"3\"  # interrupts its service
+      ~ imageRef: \"i\" -> \"j\"  # loses data
+ !~ Server/resized change, which interrupts its service
+      ~ name: \"a\" -> \"b\"
+      ~ flavorRef: \"2\" -> \"3\"  # interrupts its service
+      ! imageRef: \"i\" -> \"j\"  # loses data; not done: lifecycle.loseData: Allow changes it
++/- ServerGroup/g replace, the new one first
+      ~ policy: \"affinity\" -> \"none\"  # only a new one can have it
+  ~ Volume/v change
+      ~ name: \"a\" -> \"b\"
+      ~ size: 5 -> 9
+  - Volume/w delete: inspect
+  ! Volume/x blocked: {}
+
+Plan: 2 to create, 3 to change, 2 to replace, 1 to delete; 1 blocked.
+",
                 Blocker::Protected
             )
         );

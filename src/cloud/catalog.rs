@@ -45,6 +45,8 @@ pub(super) const fn aliases(service: Service) -> &'static [&'static str] {
             "cinder",
         ],
         Service::Network => &["network", "neutron"],
+        // `share` was the type of v1, and is that of v2 in clouds that never had v1.
+        Service::SharedFileSystem => &["shared-file-system", "sharev2", "share", "manila"],
     }
 }
 
@@ -319,6 +321,26 @@ mod tests {
             error.hint.contains("network_endpoint_override"),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn a_cloud_without_shares_says_so_by_the_services_official_name() {
+        let error = found(
+            json!([service("image", "http://HOST/")]),
+            Service::SharedFileSystem,
+            "",
+        )
+        .unwrap_err();
+        let says = "no shared-file-system service";
+        assert!(error.message.contains(says), "{error:?}");
+        let key = "shared_file_system_endpoint_override";
+        assert!(error.hint.contains(key), "{error:?}");
+        let old = json!([
+            service("share", "http://HOST/v1"),
+            service("sharev2", "http://HOST/v2")
+        ]);
+        let url = found(old, Service::SharedFileSystem, "").unwrap();
+        assert_eq!(url, "http://public.one.example/v2");
     }
 
     #[test]

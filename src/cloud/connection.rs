@@ -2,6 +2,7 @@
 //!
 //! Everything that belongs to credentials lives and dies with it, so that new ones start clean.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use super::transport::{Answer, Payload};
 use super::upload::{self, Progress};
 use super::wire::{Ask, Deadline, USUAL_CAP, Wire, place};
 use super::{Scope, credentials::Auth};
-use crate::kinds::call::{Body, Call, CallError, Method, Reply, Service, Upload};
+use crate::kinds::call::{Body, Call, CallError, Method, Reply, Service, USER_ID, Upload, segment};
 
 /// A profile at work.
 pub(super) struct Connection {
@@ -118,7 +119,7 @@ impl Connection {
         url.set_path(&format!(
             "{}/{}",
             endpoint.base.path().trim_end_matches('/'),
-            call.path
+            self.path(call, &session)?
         ));
         if !call.query.is_empty() {
             let _ = url.query_pairs_mut().extend_pairs(&call.query);
@@ -128,6 +129,22 @@ impl Connection {
             url,
             microversion,
         })
+    }
+
+    /// The path of a call, with our own user in it where it asks for that.
+    fn path<'a>(&self, call: &'a Call, session: &Session) -> Result<Cow<'a, str>, CallError> {
+        if !call.path.contains(USER_ID) {
+            return Ok(Cow::Borrowed(&call.path));
+        }
+        let user = session.who.user_id.as_deref();
+        let user = user.ok_or_else(|| CallError::NotSent {
+            message: format!(
+                "cloud `{}` is used without a user, and {} is below one",
+                self.profile.name, call.route
+            ),
+            hint: None,
+        })?;
+        Ok(Cow::Owned(call.path.replace(USER_ID, &segment(user))))
     }
 
     async fn endpoint(
@@ -301,7 +318,8 @@ fn http_method(method: Method) -> HttpMethod {
     }
 }
 
-/// The common header, and the one that Nova read before there was a common one.
+/// The common header, and the one that Nova read before there was a common one; Manila still reads
+/// only its own.
 fn microversion_headers(
     service: Service,
     version: Option<(u16, u16)>,
@@ -313,6 +331,7 @@ fn microversion_headers(
         Service::Compute => "compute",
         // Cinder's name for itself in this header.
         Service::BlockStorage => "volume",
+        Service::SharedFileSystem => "shared-file-system",
         // The others have no microversions.
         Service::Identity | Service::Image | Service::Network => return Vec::new(),
     };
@@ -320,13 +339,13 @@ fn microversion_headers(
     if let Ok(value) = HeaderValue::from_str(&format!("{name} {major}.{minor}")) {
         headers.push((HeaderName::from_static("openstack-api-version"), value));
     }
-    if let (Service::Compute, Ok(value)) =
-        (service, HeaderValue::from_str(&format!("{major}.{minor}")))
-    {
-        headers.push((
-            HeaderName::from_static("x-openstack-nova-api-version"),
-            value,
-        ));
+    let own = match service {
+        Service::Compute => Some("x-openstack-nova-api-version"),
+        Service::SharedFileSystem => Some("x-openstack-manila-api-version"),
+        _ => None,
+    };
+    if let (Some(own), Ok(value)) = (own, HeaderValue::from_str(&format!("{major}.{minor}"))) {
+        headers.push((HeaderName::from_static(own), value));
     }
     headers
 }

@@ -134,7 +134,10 @@ impl Look<'_> {
             .version
             .as_deref()
             .is_some_and(|version| speaks(self.service, version));
-        let has_microversions = matches!(self.service, Service::Compute | Service::BlockStorage);
+        let has_microversions = matches!(
+            self.service,
+            Service::Compute | Service::BlockStorage | Service::SharedFileSystem
+        );
         if usable && !has_microversions {
             return Ok(Endpoint {
                 base: trimmed(&self.url),
@@ -237,7 +240,11 @@ impl Look<'_> {
     async fn offer_at(&self, path: &str, version: &str) -> Result<Option<Offer>, CallError> {
         let versions = self.versions(path).await?;
         let same = |found: &&Version| {
-            found.id == version || (major(&found.id) == major(version) && version != "v2")
+            // Manila calls v2.0 what stands as v2 in its address; Nova's v2 is another API.
+            let manila = self.service == Service::SharedFileSystem && version == "v2";
+            found.id == version
+                || (major(&found.id) == major(version) && version != "v2")
+                || (manila && speaks(self.service, &found.id))
         };
         Ok(versions
             .iter()
@@ -368,7 +375,7 @@ fn major(id: &str) -> &str {
 const fn canonical(service: Service) -> &'static str {
     match service {
         Service::Identity | Service::BlockStorage => "v3",
-        Service::Image => "v2",
+        Service::Image | Service::SharedFileSystem => "v2",
         Service::Compute => "v2.1",
         Service::Network => "v2.0",
     }
@@ -384,7 +391,7 @@ fn canonical_of(service: Service, id: &str) -> &str {
 fn speaks(service: Service, id: &str) -> bool {
     match service {
         Service::Identity => matches!(id, "v2.0") || major(id) == "v3",
-        Service::Image => id == "v2" || id.starts_with("v2."),
+        Service::Image | Service::SharedFileSystem => id == "v2" || id.starts_with("v2."),
         Service::Compute => id == "v2.1",
         Service::BlockStorage => major(id) == "v3",
         Service::Network => matches!(id, "v2.0" | "v2"),
@@ -436,7 +443,7 @@ const fn oldest(service: Service) -> (u16, u16) {
     match service {
         Service::BlockStorage | Service::Identity => (3, 0),
         Service::Compute => (2, 1),
-        Service::Image | Service::Network => (2, 0),
+        Service::Image | Service::Network | Service::SharedFileSystem => (2, 0),
     }
 }
 

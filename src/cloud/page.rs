@@ -91,10 +91,15 @@ async fn walk(connection: &Connection, list: &List) -> Result<Vec<Value>, Broken
                     let why = "the page after a full one brought nothing new";
                     return Err(Broken::Other(incomplete(list, why)));
                 }
+                let place = place(list.service);
+                let at = match place {
+                    "offset" => ((page + 1) * limit).to_string(),
+                    _ => last,
+                };
                 let mut query = list.query.clone();
-                query.retain(|(name, _)| name != "limit" && name != "marker");
+                query.retain(|(name, _)| name != "limit" && name != place);
                 query.push(("limit".to_owned(), limit.to_string()));
-                query.push(("marker".to_owned(), last));
+                query.push((place.to_owned(), at));
                 query
             }
             _ => return Ok(items.0.into_iter().flatten().collect()),
@@ -118,6 +123,15 @@ async fn get(connection: &Connection, list: &List, query: &Query) -> Result<Valu
 /// Keystone has no pages, and refuses or ignores what it does not know.
 const fn pages(service: Service) -> bool {
     !matches!(service, Service::Identity)
+}
+
+/// What says where a page begins. Manila knows only how many come before it, has no links, and
+/// would take `marker` for a property to filter by.
+const fn place(service: Service) -> &'static str {
+    match service {
+        Service::SharedFileSystem => "offset",
+        _ => "marker",
+    }
 }
 
 fn has_limit(list: &List) -> bool {

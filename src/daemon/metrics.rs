@@ -34,6 +34,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     objects: IntGaugeVec,
+    reasons: IntGaugeVec,
     steps: IntCounterVec,
     problems: IntGaugeVec,
     deletions: IntGaugeVec,
@@ -136,6 +137,11 @@ impl Metrics {
                 "Objects by kind and the state of each of their conditions.",
                 &["kind", "condition", "status"],
             )?,
+            reasons: gauge(
+                "stackward_object_reasons",
+                "Objects by kind and why nothing is sent for them, or that something is.",
+                &["kind", "reason"],
+            )?,
             steps: counter(
                 "stackward_reconcile_steps_total",
                 "Requests that reconcile an object, by what for and how they ended.",
@@ -194,7 +200,10 @@ impl Metrics {
     /// They cannot be encoded, which is a bug.
     pub fn render(&self, snapshot: &Snapshot, now: Timestamp) -> Result<String, prometheus::Error> {
         self.objects.reset();
+        self.reasons.reset();
         for (key, object) in &snapshot.objects {
+            let labels = [&*key.kind, object.reason];
+            self.reasons.with_label_values(&labels).inc();
             for condition in &object.status.conditions {
                 let labels = [&*key.kind, condition.kind, truth(condition.status)];
                 self.objects.with_label_values(&labels).inc();

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::kinds;
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
+use crate::kinds::health::Health;
 use crate::manifest::{Key, OnDelete};
 
 use super::Engine;
@@ -12,7 +13,7 @@ use super::desired::Object;
 use super::journal::{Change, Record};
 use super::observe::state_of;
 use super::pace::after;
-use super::plan::{Observed, Plan, Wanted, plan};
+use super::plan::{Drift, Observed, Plan, Wanted, plan};
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::work::Negatives;
@@ -23,6 +24,8 @@ pub(super) struct Assessment {
     pub(super) resolved: Resolved,
     pub(super) found: Option<Found>,
     pub(super) resource: serde_json::Value,
+    /// All that differs.
+    pub(super) drift: Drift,
     /// Whether a complete look showed nothing of it; `None` when that cannot be said.
     pub(super) absent: Option<bool>,
     /// It does not serve, and is not to: the manifest wants it so.
@@ -41,6 +44,10 @@ impl Engine {
             policy: object.policy(),
         };
         let plan = plan(&wanted, &observed, now);
+        let drift = match &observed {
+            Observed::Found(seen) if seen.found.health.is_settled() => Drift::of(&wanted, seen),
+            _ => Drift::default(),
+        };
         let (found, resource) = match &observed {
             Observed::Found(seen) | Observed::Adoptable(seen) => (
                 Some(seen.found.clone()),
@@ -62,6 +69,7 @@ impl Engine {
             resolved,
             found,
             resource,
+            drift,
             absent,
             is_meant,
         }
@@ -78,6 +86,10 @@ impl Engine {
             {
                 work.state = Some((state.to_owned(), now));
             }
+            work.moving_since = match found.health {
+                Health::Moving(_) | Health::Leaving => work.moving_since.or(Some(now)),
+                _ => None,
+            };
             work.missing = None;
             work.seen_absent = false;
             work.negatives = Negatives::default();
@@ -86,6 +98,7 @@ impl Engine {
         if object.accepted.spec.is_some() && is_ours {
             let id = Some(found.id.clone());
             let project = found.project.clone();
+            let incarnation = self.incarnation_of(object.key(), found);
             let before = self.journal.records.get(object.key());
             let made_here = found.marker.is_some()
                 || self.is_part_of_ours(&object.scope, found)
@@ -98,6 +111,7 @@ impl Engine {
                 record.made_here = made_here;
                 // Once more before it is deleted, and then by this.
                 record.project = project;
+                record.incarnation = incarnation.unwrap_or(record.incarnation);
             });
         }
     }
@@ -150,7 +164,7 @@ impl Engine {
         };
         if !listing.malformed.is_empty()
             || listing
-                .marked(self.settings.owner.uid(key))
+                .marked(self.settings.owner.uid(&self.identity(key)))
                 .next()
                 .is_some()
         {

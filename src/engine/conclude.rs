@@ -44,6 +44,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves,
+            left: &assessment.drift.left,
             state,
             id: if keeps { work.status.id.clone() } else { id },
             resource: if keeps {
@@ -53,6 +54,7 @@ impl Engine {
             },
         };
         let status = work.status.next(facts, now);
+        work.drift.clone_from(&assessment.drift);
         work.exists = assessment.found.is_some();
         let age = work.state.as_ref().map(|(_, since)| between(*since, now));
         let changed = work.status != status;
@@ -91,7 +93,9 @@ impl Engine {
 
     pub(super) fn look_again(&mut self, key: &Key, plan: &Plan, age: Duration, now: Timestamp) {
         let age = match plan {
-            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving) => Some(age),
+            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving | Waiting::Stalled { .. }) => {
+                Some(age)
+            }
             Plan::Wait(Waiting::Uncertain(until)) => {
                 let began = until
                     .checked_sub(self.settings.uncertain_window)
@@ -118,19 +122,19 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let object = self.desired.objects.get(key).map(|object| &object.scope);
+        let object = self.declared(key).map(|object| &object.scope);
         let record = self.journal.records.get(key).map(|record| &record.scope);
-        let Some(scope) = object.or(record) else {
+        let Some(scope) = object.or(record).cloned() else {
             return;
         };
         for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
-            self.lists.want(scope, name, at);
+            self.lists.want(&scope, name, at);
         }
     }
 
     /// Asks for looks at what may be attached to this object.
     fn want_attached(&mut self, key: &Key, at: Timestamp) {
-        let Some(object) = self.desired.objects.get(key) else {
+        let Some(object) = self.declared(key).cloned() else {
             return;
         };
         for name in object.kind.attached() {

@@ -133,7 +133,8 @@ impl Engine {
         }
         work.repairs.sent = None;
         let found = assessment.found.as_ref()?;
-        let is_stuck = matches!(found.health, Health::Stuck { .. });
+        // The planner deletes what is only moving when that has taken too long, and husks.
+        let is_stuck = !found.health.is_settled();
         let cause = match &todo.intent {
             Intent::Delete if !todo.why.is_empty() => Cause::Replacement(todo.why.clone()),
             Intent::Delete if is_stuck && !object.kind.is_husk(found) => Cause::Error,
@@ -224,6 +225,7 @@ fn exhausted(health: Health) -> Blocker {
 fn state_and_fault(health: &Health) -> (String, Option<String>) {
     match health {
         Health::Stuck { state, fault } => (state.clone(), fault.clone()),
+        Health::Moving(state) => (state.clone(), None),
         _ => ("ERROR".to_owned(), None),
     }
 }

@@ -129,7 +129,7 @@ impl Engine {
             .journal
             .records
             .keys()
-            .filter(|key| !self.desired.objects.contains_key(*key))
+            .filter(|key| !self.desired.objects.contains_key(*key) && !self.is_replaced(key))
             .cloned()
             .collect();
     }
@@ -137,7 +137,9 @@ impl Engine {
     /// One record has changed.
     pub(super) fn recount_one(&mut self, change: &Change) {
         match change {
-            Change::Put(key, _) if !self.desired.objects.contains_key(key) => {
+            Change::Put(key, _)
+                if !self.desired.objects.contains_key(key) && !self.is_replaced(key) =>
+            {
                 self.pruning.undeclared.insert(key.clone());
             }
             Change::Forget(key) => {

@@ -36,6 +36,10 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
+    /// Which incarnation of the object this is: a successor that is made beside the old one is the
+    /// next. Successors and what they replaced have records of their own until one is left.
+    #[serde(default)]
+    pub incarnation: u8,
     /// Whether one of our creates made it (`false`: it was adopted by its content).
     pub made_here: bool,
     /// Whether its manifest asked to be let go instead of deleted.
@@ -61,6 +65,7 @@ impl Record {
             id: None,
             intent: None,
             given_up: Vec::new(),
+            incarnation: 0,
             made_here: false,
             detach: false,
             protect: false,

@@ -28,6 +28,7 @@ pub mod snapshot;
 pub mod status;
 mod stays;
 mod steps;
+mod succession;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +48,7 @@ use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
-use plan::Plan;
+use plan::{Drift, Plan};
 use quota::Quotas;
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
@@ -194,6 +195,8 @@ pub struct Intention {
     pub exists: bool,
     /// Whether its manifest is gone.
     pub deleting: bool,
+    /// All that differs, with what it takes to change each; `plan` is only the next step.
+    pub drift: Drift,
 }
 
 /// The brain.
@@ -438,7 +441,7 @@ impl Engine {
             for item in items {
                 let id = item["id"].as_str().unwrap_or("an item").to_owned();
                 match known.look(item) {
-                    Ok(item) => found.push(item),
+                    Ok(item) => found.push(item.at(now)),
                     Err(why) => malformed.push(format!("{id}: {why}")),
                 }
             }
@@ -570,7 +573,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.desired.objects.get(key);
+            let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
             let view = ObjectView {
@@ -645,7 +648,8 @@ impl Engine {
             Some(Intention {
                 plan: work.plan.clone()?,
                 exists: work.exists,
-                deleting: !self.desired.objects.contains_key(key),
+                deleting: self.declared(key).is_none(),
+                drift: work.drift.clone(),
             })
         };
         self.work

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kinds::erased::Found;
-use crate::kinds::field::diff;
+use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
 use crate::kinds::{self, MarkerPlace};
 use crate::manifest::{Adopt, Content, Key};
@@ -15,7 +15,7 @@ use crate::manifest::{Adopt, Content, Key};
 use super::desired::Object;
 use super::inventory::Listing;
 use super::journal::Record;
-use super::pace::after;
+use super::pace::{after, between};
 use super::plan::{Observed, Seen, Unmet};
 use super::reason::{Blocker, Waiting};
 use super::resolve::Resolved;
@@ -163,12 +163,18 @@ impl Engine {
         let since = work
             .map(|work| work.age(state_of(found), now))
             .unwrap_or_default();
+        let moving = work
+            .and_then(|work| work.moving_since)
+            .filter(|_| !found.health.is_settled())
+            .map(|since| between(since, now))
+            .unwrap_or_default();
         Ok(Seen {
             found,
             attached,
             have,
             since,
             blind,
+            moving,
         })
     }
 
@@ -281,19 +287,11 @@ impl Engine {
         listing: &'a Listing,
     ) -> Trace<'a> {
         let recorded = record.and_then(|record| record.project.as_deref());
-        let owner = self.settings.owner;
-        let mut ours: Vec<&Found> = listing
-            .marked(owner.uid(key))
-            .filter(|found| {
-                found
-                    .marker
-                    .is_some_and(|marker| marker.owner == owner.short())
-            })
-            .filter(|found| self.is_in_project(scope, &[project, recorded], found))
-            .collect();
-        if ours.len() > 1 {
-            ours.retain(|found| found.health != Health::Leaving);
-        }
+        let projects = [project, recorded];
+        let ours = match self.incarnation_in_force(key, scope, &projects, listing) {
+            Ok(identity) => self.marked(&identity, scope, &projects, listing),
+            Err(blocker) => return Trace::Blocked(blocker),
+        };
         match ours[..] {
             [found] => return Trace::Here(found),
             [] => {}
@@ -319,6 +317,30 @@ impl Engine {
             .intent
             .as_ref()
             .map_or(Trace::Nowhere, |intent| Trace::Pending(intent.at))
+    }
+
+    /// What carries the marker of this incarnation; of several, what is not leaving.
+    pub(super) fn marked<'a>(
+        &self,
+        identity: &Key,
+        scope: &Scope,
+        projects: &[Option<&str>],
+        listing: &'a Listing,
+    ) -> Vec<&'a Found> {
+        let owner = self.settings.owner;
+        let mut ours: Vec<&Found> = listing
+            .marked(owner.uid(identity))
+            .filter(|found| {
+                found
+                    .marker
+                    .is_some_and(|marker| marker.owner == owner.short())
+            })
+            .filter(|found| self.is_in_project(scope, projects, found))
+            .collect();
+        if ours.len() > 1 {
+            ours.retain(|found| found.health != Health::Leaving);
+        }
+        ours
     }
 
     /// Looks for what the API itself tells apart by its name.
@@ -373,7 +395,12 @@ impl Engine {
                 .inventory
                 .attached(&object.scope, object.kind, &found.id),
         );
-        let differs = diff(&object.kind.rows(), spec, &have);
+        // What the cloud does not tell of a stranger is no proof that it is the same.
+        let mut rows = object.kind.rows();
+        for row in rows.iter_mut().filter(|row| row.compare == Compare::IfTold) {
+            row.compare = Compare::Value;
+        }
+        let differs = diff(&rows, spec, &have);
         if is_known || differs.is_empty() || object.policy().adopt.is_some() {
             return Trace::Here(found);
         }

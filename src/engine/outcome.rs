@@ -165,7 +165,7 @@ impl Engine {
                 }
                 let words = if *intent == Intent::Delete && self.desired.objects.contains_key(key) {
                     format!(
-                        "it is to be made anew, but what is there cannot be deleted yet: {error}"
+                        "it is to be made anew, but what is there cannot be deleted yet: {error} (where something uses it, lifecycle.replace: CreateFirst lets that follow to the new one first)"
                     )
                 } else {
                     error.to_string()
@@ -252,7 +252,7 @@ impl Engine {
                 }
                 let birth = Birth {
                     name: "",
-                    marker: self.settings.owner.marker(&key, 0),
+                    marker: self.settings.owner.marker(&self.identity(&key), 0),
                     object: "",
                     id: Uuid::nil(),
                     material: &Material::default(),
@@ -291,11 +291,12 @@ impl Engine {
 
     /// Was its deletion taken back while it was looked at: declared again, frozen, paused?
     fn is_reprieved(&mut self, key: &Key, is_removal: bool) -> bool {
-        let declared = self.desired.objects.contains_key(key);
+        let declared = self.declared(key).is_some();
+        let is_pruned = is_removal && !self.is_replaced(key);
         let record = self.journal.records.get(key).cloned();
         self.pause().is_some()
             || declared == is_removal
-            || is_removal && record.is_none_or(|record| self.held(&record).is_some())
+            || is_pruned && record.is_none_or(|record| self.held(&record).is_some())
     }
 
     fn is_deletable(
@@ -310,9 +311,9 @@ impl Engine {
             MarkerPlace::NaturalKey => self.journal.records.get(key).is_some_and(|record| {
                 record.made_here && record.id.as_deref() == Some(found.id.as_str())
             }),
-            _ => found
-                .marker
-                .is_some_and(|it| it.uid == owner.uid(key) && it.owner == owner.short()),
+            _ => found.marker.is_some_and(|it| {
+                it.uid == owner.uid(&self.identity(key)) && it.owner == owner.short()
+            }),
         };
         if !ours {
             return Err(format!("{} does not carry our marker", found.id));

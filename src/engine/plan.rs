@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kinds::Attached;
 use crate::kinds::erased::{AnyKind, Found, Intent};
 use crate::kinds::field::{Class, Difference, diff, missing, surplus};
 use crate::kinds::health::Health;
-use crate::manifest::{Permission, Policy};
+use crate::manifest::{Permission, Policy, UserDataChange};
 
 use super::reason::{Blocker, Denied, Waiting};
-use super::replace::{denied, recreation, replacement};
+use super::replace::{denied, giving_way, recreation, replacement};
 
 /// How long a resource that holds nothing may stay in a state of transit before it is made anew:
 /// an upload whose end nobody is going to see. Uploads of this process are in flight and are not
@@ -31,6 +31,8 @@ pub struct Seen<'a> {
     pub since: Duration,
     /// Fields that cannot be told now, since the look at what is attached failed.
     pub blind: Vec<Unmet>,
+    /// How long it has been moving or leaving, whatever the states it went through.
+    pub moving: Duration,
 }
 
 /// What is known of a resource. Not knowing is a value of its own.
@@ -119,7 +121,9 @@ pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
             why: Vec::new(),
         }),
         Observed::Found(seen) => match &seen.found.health {
-            Health::Leaving => Plan::Wait(Waiting::Leaving),
+            Health::Leaving => {
+                Plan::Wait(stalled(want, seen, "being deleted").unwrap_or(Waiting::Leaving))
+            }
             Health::Moving(state) => moving(want, seen, state),
             Health::Stuck { state, fault } => stuck(want, seen, state, fault.as_deref()),
             Health::Ready | Health::Off(_) => converge(want, seen),
@@ -151,7 +155,22 @@ fn moving(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Plan {
             why: Vec::new(),
         });
     }
-    Plan::Wait(Waiting::Moving(state.to_owned()))
+    match stalled(want, seen, state) {
+        Some(stalled) => want
+            .spec
+            .and_then(|_| recreation(want))
+            .unwrap_or(Plan::Wait(stalled)),
+        None => Plan::Wait(Waiting::Moving(state.to_owned())),
+    }
+}
+
+/// Has it been on its way for longer than the manifest gives it? The cloud may still move it on.
+fn stalled(want: &Wanted<'_>, seen: &Seen<'_>, state: &str) -> Option<Waiting> {
+    let deadline = want.policy.lifecycle.deadline;
+    (seen.moving > deadline).then(|| Waiting::Stalled {
+        state: state.to_owned(),
+        deadline,
+    })
 }
 
 fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -> Plan {
@@ -187,8 +206,10 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     let Some(spec) = want.spec else {
         return Plan::InSync;
     };
-    let differences = differences(want, spec, seen);
-    if let Some(plan) = replacement(want, &differences) {
+    let mut differences = differences(want, spec, seen);
+    differences.retain(|it| !is_left(want, it));
+    let leaving = giving_way(want, seen).or_else(|| replacement(want, seen, &differences));
+    if let Some(plan) = leaving {
         return untold(want, seen).unwrap_or(plan);
     }
     let updates: Vec<&Difference> = differences
@@ -201,18 +222,26 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
             why: updates.into_iter().cloned().collect(),
         });
     }
+    let mut hindered = None;
     for difference in &differences {
         if let Some(intent) = mend(want, seen, difference) {
+            if let Some(why) = want.kind.hindrance(&intent, seen.found, &seen.attached) {
+                hindered = hindered.or(Some(why));
+                continue;
+            }
             return Plan::Do(Todo {
                 intent,
                 why: vec![difference.clone()],
             });
         }
     }
+    if let Some(why) = hindered {
+        return Plan::Blocked(Blocker::Refused(why));
+    }
     let immutable: Vec<Denied> = differences
         .into_iter()
         .filter(|it| it.class != Class::Members)
-        .map(|it| denied(want, it))
+        .map(|it| denied(want, seen, it))
         .collect();
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
@@ -246,10 +275,7 @@ fn allows(want: &Wanted<'_>, class: Class) -> bool {
 
 /// The request that mends one difference, if policy allows one.
 fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<Intent> {
-    let harmless = difference.class == Class::Disrupt
-        && !want.kind.interrupts(difference.field, &difference.want);
-    let allowed = harmless || allows(want, difference.class);
-    if !allowed {
+    if difference.class == Class::Replace || !is_allowed(want, seen, difference) {
         return None;
     }
     if difference.class != Class::Members {
@@ -282,7 +308,10 @@ fn differences(want: &Wanted<'_>, spec: &Value, seen: &Seen<'_>) -> Vec<Differen
             .iter()
             .any(|pointer| pointer.trim_start_matches("/spec/resource/") == field)
     };
-    let mut differences = diff(&want.kind.rows(), spec, &seen.have);
+    let have = &seen.have;
+    let mut differences = diff(&want.kind.rows(), spec, have);
+    differences.retain(|it| !want.kind.is_same(it.field, spec, have));
+    differences.extend(user_data(want.kind, spec, have));
     differences.retain(|difference| {
         !ignored(difference.field)
             && !want
@@ -292,6 +321,66 @@ fn differences(want: &Wanted<'_>, spec: &Value, seen: &Seen<'_>) -> Vec<Differen
                 .any(|unmet| unmet.field == difference.field)
     });
     differences
+}
+
+/// The user data that it booted with, if it is another one than the manifest's: known by a digest
+/// where the daemon made it. Whether that matters is said by `lifecycle.userData`.
+fn user_data(kind: &dyn AnyKind, spec: &Value, have: &Value) -> Option<Difference> {
+    const FIELD: &str = "userData";
+    let (want, have) = (&spec[FIELD]["sha256"], &have[FIELD]["sha256"]);
+    if !want.is_string() || !have.is_string() || want == have {
+        return None;
+    }
+    let rows = kind.rows();
+    let row = rows.iter().find(|row| row.name == FIELD)?;
+    Some(Difference {
+        field: row.name,
+        class: Class::Replace,
+        have: json!({ "sha256": have }),
+        want: json!({ "sha256": want }),
+    })
+}
+
+/// All that differs, whatever is done about it now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drift {
+    /// What is changed, one request after the other.
+    pub repaired: Vec<Difference>,
+    /// What is not changed without leave.
+    pub denied: Vec<Denied>,
+    /// Fields that are left as they are.
+    pub left: Vec<&'static str>,
+}
+
+impl Drift {
+    pub(super) fn of(want: &Wanted<'_>, seen: &Seen<'_>) -> Self {
+        let mut drift = Self::default();
+        let Some(spec) = want.spec else {
+            return drift;
+        };
+        for difference in differences(want, spec, seen) {
+            if is_left(want, &difference) {
+                drift.left.push(difference.field);
+            } else if is_allowed(want, seen, &difference) {
+                drift.repaired.push(difference);
+            } else {
+                drift.denied.push(denied(want, seen, difference));
+            }
+        }
+        drift
+    }
+}
+
+fn is_allowed(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> bool {
+    match difference.class {
+        Class::Replace => replacement(want, seen, std::slice::from_ref(difference)).is_some(),
+        Class::Disrupt if !want.kind.interrupts(difference.field, &difference.want) => true,
+        class => allows(want, class),
+    }
+}
+
+fn is_left(want: &Wanted<'_>, difference: &Difference) -> bool {
+    difference.field == "userData" && want.policy.lifecycle.user_data == UserDataChange::Ignore
 }
 
 /// What keeps it from being created now.
@@ -317,7 +406,6 @@ mod tests {
     use super::*;
     use crate::kinds;
     use crate::manifest::{OnError, Replace};
-    use serde_json::json;
 
     fn volume(status: &str, size: u32) -> Found {
         let item = json!({"id": "v", "name": "data", "size": size, "status": status,
@@ -343,6 +431,7 @@ mod tests {
                 have: kind.project(found, &Attached::default()),
                 since: Duration::ZERO,
                 blind: Vec::new(),
+                moving: Duration::ZERO,
             }),
         };
         plan(&want, &seen, Timestamp::UNIX_EPOCH)
@@ -468,6 +557,7 @@ mod tests {
                 have: kind.project(&found, &Attached::default()),
                 since: Duration::ZERO,
                 blind: Vec::new(),
+                moving: Duration::ZERO,
             });
             plan(&want, &seen, Timestamp::UNIX_EPOCH)
         };
@@ -515,6 +605,7 @@ mod tests {
                 have: Value::Null,
                 since: Duration::ZERO,
                 blind: Vec::new(),
+                moving: Duration::ZERO,
             });
             intent(plan(&want, &seen, Timestamp::UNIX_EPOCH))
         };

@@ -4,6 +4,7 @@
 //! labels and documentation.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -20,6 +21,8 @@ pub enum Stage {
     Ready,
     /// That it is gone.
     Deleted,
+    /// That it is made anew.
+    Replaced,
 }
 
 impl Stage {
@@ -28,6 +31,7 @@ impl Stage {
             Self::Created => "created",
             Self::Ready => "ready",
             Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -59,6 +63,13 @@ pub enum Waiting {
     External(String),
     /// The resource is moving by itself; its state.
     Moving(String),
+    /// It has been moving for longer than its manifest gives it; it may still move on.
+    Stalled {
+        /// Its state.
+        state: String,
+        /// `lifecycle.deadline`.
+        deadline: Duration,
+    },
     /// It is being deleted.
     Leaving,
     /// A create's outcome is not known; until then it is looked for.
@@ -83,6 +94,10 @@ pub enum Waiting {
     Room(Vec<Shortage>),
     /// The objects that refer to it are deleted first.
     Dependents(Vec<Key>),
+    /// What uses it has not followed to its successor yet.
+    Followers(Vec<Key>),
+    /// Its successor could not be made yet: why.
+    Successor(String),
     /// The grace before a deletion ends then.
     Grace(Timestamp),
     /// As many deletions as may be made without asking have been made; there is room again then.
@@ -103,12 +118,15 @@ impl Waiting {
             Self::Value { .. } => "Value",
             Self::External(_) => "External",
             Self::Moving(_) => "Moving",
+            Self::Stalled { .. } => "Stalled",
             Self::Leaving => "Leaving",
             Self::Uncertain(_) => "Uncertain",
             Self::Missing(_) => "Missing",
             Self::Backoff { .. } => "Backoff",
             Self::Quota { .. } | Self::Room(_) => "Quota",
             Self::Dependents(_) => "Dependents",
+            Self::Followers(_) => "Followers",
+            Self::Successor(_) => "Successor",
             Self::Grace(_) => "Grace",
             Self::Budget(_) => "Budget",
             Self::Manifests(_) => "Manifests",
@@ -138,7 +156,12 @@ impl Waiting {
     pub const fn is_error(&self) -> bool {
         matches!(
             self,
-            Self::LookFailed(_) | Self::Backoff { .. } | Self::Quota { .. } | Self::Room(_)
+            Self::LookFailed(_)
+                | Self::Backoff { .. }
+                | Self::Quota { .. }
+                | Self::Successor(_)
+                | Self::Stalled { .. }
+                | Self::Room(_)
         )
     }
 }
@@ -165,6 +188,11 @@ impl fmt::Display for Waiting {
                     "Waiting for OpenStack resource to be ready: it is {state}"
                 )
             }
+            Self::Stalled { state, deadline } => write!(
+                f,
+                "OpenStack resource has been {state} for longer than lifecycle.deadline ({} s); still waiting for it",
+                deadline.as_secs()
+            ),
             Self::Leaving => f.write_str("Waiting for OpenStack resource to be deleted"),
             Self::Uncertain(_) => {
                 f.write_str("The outcome of its creation is not known; looking for it")
@@ -182,10 +210,17 @@ impl fmt::Display for Waiting {
             }
             Self::Dependents(keys) => {
                 f.write_str("Waiting for what refers to it to be deleted: ")?;
-                for (index, key) in keys.iter().enumerate() {
-                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, key.short())?;
-                }
-                Ok(())
+                list(f, keys)
+            }
+            Self::Followers(keys) => {
+                f.write_str("Waiting for what uses it to follow to the one that replaced it: ")?;
+                list(f, keys)
+            }
+            Self::Successor(why) => {
+                write!(
+                    f,
+                    "The one that is to take its place is not there yet: {why}"
+                )
             }
             Self::Grace(until) => {
                 write!(f, "Its manifest is gone; it will be deleted after {until}")
@@ -199,13 +234,20 @@ impl fmt::Display for Waiting {
     }
 }
 
+fn list(f: &mut fmt::Formatter<'_>, keys: &[Key]) -> fmt::Result {
+    for (index, key) in keys.iter().enumerate() {
+        write!(f, "{}{}", if index == 0 { "" } else { ", " }, key.short())?;
+    }
+    Ok(())
+}
+
 /// A difference that may not be mended, and what would allow it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Denied {
     /// The difference.
     pub difference: Difference,
     /// The setting that would allow it, and what that would cost.
-    pub leave: &'static str,
+    pub leave: String,
 }
 
 /// Something that only a person can end.
@@ -243,6 +285,10 @@ pub enum Blocker {
     Journal(String),
     /// It is protected against deletion.
     Protected,
+    /// It is to be deleted and made anew, and so would have to be what is a part of it.
+    Held(Vec<Key>),
+    /// The one that was to take its place cannot: why. It serves on.
+    Successor(String),
     /// Its manifest is gone, and nothing is ever deleted for that.
     PruneOff,
     /// More would be deleted than is done without asking.
@@ -272,6 +318,8 @@ impl Blocker {
             Self::ScopeChanged(_) => "ScopeChanged",
             Self::Journal(_) => "Journal",
             Self::Protected => "Protected",
+            Self::Held(_) => "Held",
+            Self::Successor(_) => "Successor",
             Self::PruneOff => "PruneOff",
             Self::Frozen { .. } => "Frozen",
         }
@@ -334,6 +382,15 @@ impl fmt::Display for Blocker {
                 "the credentials lead to another place than before ({how}); nothing is written there"
             ),
             Self::Journal(why) => write!(f, "the journal cannot be written: {why}"),
+            Self::Held(parts) => {
+                f.write_str("it can only be made anew together with what is a part of it: ")?;
+                list(f, parts)?;
+                f.write_str("; lifecycle.replace: Allow on that too deletes it and makes it anew")
+            }
+            Self::Successor(why) => write!(
+                f,
+                "the one that was to take its place cannot, and this one serves on: {why}"
+            ),
             Self::PruneOff => f.write_str(
                 "its manifest is gone, and --prune is Off; delete it by hand, or declare it again",
             ),

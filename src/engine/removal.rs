@@ -54,7 +54,9 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let held = self.held(&record);
+        // What was replaced goes by leave of `lifecycle.replace`, and is no pruning.
+        let is_pruned = !self.is_replaced(key);
+        let held = is_pruned.then(|| self.held(&record)).flatten();
         let mut fate = self.fate(key, kind, &record, held, since, now);
         let todo = |delete| Todo {
             intent: if delete {
@@ -64,7 +66,8 @@ impl Engine {
             },
             why: Vec::new(),
         };
-        if matches!(fate, Fate::Read { delete: true, .. })
+        if is_pruned
+            && matches!(fate, Fate::Read { delete: true, .. })
             && let Some(waiting) = self.budget(&record, now)
         {
             fate = Fate::Wait(waiting);
@@ -76,6 +79,7 @@ impl Engine {
                 self.visible = true;
                 // What it referred to may go now.
                 self.dirty.extend(record.refers_to);
+                self.dirty.extend(key.as_incarnation().map(|(key, _)| key));
                 return;
             }
             Fate::Wait(waiting) => Plan::Wait(waiting),
@@ -99,6 +103,7 @@ impl Engine {
             plan: &plan,
             doing: work.doing.clone(),
             serves: Truth::False,
+            left: &[],
             state: None,
             id: record.id,
             resource: serde_json::Value::Null,
@@ -141,13 +146,21 @@ impl Engine {
         // What waits for a person says so at once; whether it is there at all is still looked at.
         if held.is_none() {
             let until = after(since, grace);
-            if until > now {
+            // What another one has replaced is not missed: its manifest is still there.
+            if until > now && !self.is_replaced(key) {
                 return Fate::Wait(Waiting::Grace(until));
             }
             let dependents = self.referrers(key);
             if !dependents.is_empty() {
                 return Fate::Wait(Waiting::Dependents(dependents));
             }
+        }
+        match self.followers(key, record) {
+            Ok(followers) if !followers.is_empty() => {
+                return Fate::Wait(Waiting::Followers(followers));
+            }
+            Ok(_) => {}
+            Err(waiting) => return Fate::Wait(waiting),
         }
         let work = self.work.get(key);
         let wrote_at = work.and_then(|work| work.wrote_at);
@@ -207,7 +220,8 @@ impl Engine {
 
     /// Why the manifests cannot be trusted to have lost this object on purpose.
     fn directory_doubt(&self, key: &Key) -> Option<String> {
-        if self.desired.held.contains(key) {
+        let base = key.as_incarnation().map(|(key, _)| key);
+        if self.desired.held.contains(base.as_ref().unwrap_or(key)) {
             return Some("its manifest has a problem".to_owned());
         }
         if let Some(why) = &self.desired.hiding {
@@ -308,7 +322,9 @@ impl Engine {
             return;
         };
         if delete {
-            self.spend(record, now);
+            if !self.is_replaced(key) {
+                self.spend(record, now);
+            }
         }
         if let Some(work) = self.work.get_mut(key) {
             work.doing = Some(

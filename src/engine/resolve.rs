@@ -10,10 +10,10 @@ use crate::kinds;
 use crate::kinds::need::{Declared, DeclaredWhat, Inputs, Material, Reading};
 use crate::manifest::{Key, Ref, ValueSource, lookup};
 
-use super::Engine;
 use super::desired::Object;
 use super::plan::Unmet;
 use super::reason::{Blocker, Stage, Waiting};
+use super::{Engine, Link};
 
 /// A spec as far as it could be filled in.
 pub(super) struct Resolved {
@@ -42,9 +42,15 @@ impl Engine {
         for need in &object.accepted.needs {
             let failed = match &need.what {
                 DeclaredWhat::Object { kind, reference } => {
-                    self.id_of(object, kind, reference).map(|id| {
-                        ids.insert(&need.pointer, id);
-                    })
+                    if let Ref::Name(name) = reference {
+                        let name = format!("{}/{name}", object.key().namespace);
+                        inputs.names.insert(need.pointer.clone(), name);
+                    }
+                    let id = self.id_of(object, kind, reference);
+                    id.and_then(|id| self.reachable(object, need, id))
+                        .map(|id| {
+                            ids.insert(&need.pointer, id);
+                        })
                 }
                 _ => self.text_of(object, need, &mut inputs).inspect_err(|_| {
                     without.push(need.field());
@@ -109,6 +115,9 @@ impl Engine {
                 let Some(status) = self.status_of(&key) else {
                     return waiting(Stage::Created);
                 };
+                if self.makes_way(&key) {
+                    return waiting(Stage::Replaced);
+                }
                 match &status.id {
                     None => waiting(Stage::Created),
                     Some(_) if !status.is_available() => waiting(Stage::Ready),
@@ -139,6 +148,24 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The same id, unless it is that of a user whose resources are in no list that we can read.
+    fn reachable(&self, object: &Object, need: &Declared, id: String) -> Met<String> {
+        let (Some(field), Some(Link::Up(we))) =
+            (object.kind.of_user(), self.links.get(&object.scope))
+        else {
+            return Ok(id);
+        };
+        if need.field() != field || id == we.user {
+            return Ok(id);
+        }
+        Err(Err(Blocker::Invalid(format!(
+            "{field} is user {id}, but cloud {} is used as user {}: {} is seen and made by its own user alone; give this object that user's cloud",
+            object.scope,
+            we.user,
+            object.kind.name(),
+        ))))
     }
 
     fn text_of(&self, object: &Object, need: &Declared, inputs: &mut Inputs) -> Met<()> {

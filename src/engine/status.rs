@@ -85,6 +85,8 @@ pub struct Facts<'a> {
     pub doing: Option<String>,
     /// Does the resource serve?
     pub serves: Truth,
+    /// Fields that differ and are left as they are.
+    pub left: &'a [&'static str],
     /// What the resource is instead of serving, in words.
     pub state: Option<String>,
     /// Its id.
@@ -200,6 +202,12 @@ fn conditions(facts: &Facts<'_>) -> Vec<Row> {
             "Difference",
             format!("{} differs", fields.join(", ")),
         ));
+    } else if !facts.left.is_empty() {
+        let message = format!(
+            "{} is another one than it was made with, and is left so",
+            facts.left.join(", ")
+        );
+        rows.push(("Drifted", Truth::True, "Ignored", message));
     }
     rows
 }

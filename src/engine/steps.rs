@@ -46,8 +46,10 @@ impl Engine {
             return;
         }
         self.quotas.let_go(key);
-        let Some(object) = self.desired.objects.get(key).cloned() else {
-            self.consider_removal(key, now, effects);
+        let Some(object) = self.object_of(key) else {
+            if !self.is_undecided(key) {
+                self.consider_removal(key, now, effects);
+            }
             return;
         };
         self.work.entry(key.clone()).or_default().undeclared_since = None;
@@ -67,6 +69,7 @@ impl Engine {
             let idle = todo.intent != Intent::Inspect && self.pause().is_some();
             let held = idle
                 .then(|| Plan::Suspended(Some(todo.clone())))
+                .or_else(|| self.succession(&object, &todo))
                 .or_else(|| self.paused(key, now).map(Plan::Wait))
                 .or_else(|| self.restrain(&object, &todo, &assessment, now))
                 .or_else(|| self.make_room(&object, &todo, &assessment));
@@ -79,7 +82,13 @@ impl Engine {
                 }
             }
         }
+        if let Some((base, _)) = key.as_incarnation()
+            && self.work.get(key).and_then(|work| work.plan.as_ref()) != Some(&plan)
+        {
+            self.dirty.insert(base);
+        }
         self.conclude(key, object.generation, plan, &assessment, now);
+        self.attend(&object, &assessment.plan, now);
     }
 
     /// Is there a reason not to send anything for this object yet?
@@ -171,8 +180,13 @@ impl Engine {
         }
         let birth = Birth {
             name: &object.name,
-            marker: self.settings.owner.marker(key, attempt.nonce),
-            object: &key.to_string(),
+            marker: self
+                .settings
+                .owner
+                .marker(&self.identity(key), attempt.nonce),
+            object: &key
+                .as_incarnation()
+                .map_or_else(|| key.to_string(), |(key, _)| key.to_string()),
             id: attempt.id,
             material: &assessment.resolved.material,
         };
@@ -204,7 +218,7 @@ impl Engine {
         }
         let ticket = self.ticket();
         let flight = Flight {
-            is_removal: !self.desired.objects.contains_key(key),
+            is_removal: self.declared(key).is_none(),
             key: key.clone(),
             scope: scope.clone(),
             service,

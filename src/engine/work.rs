@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Ticket;
 use super::flap::Repairs;
 use super::pace::between;
-use super::plan::Plan;
+use super::plan::{Drift, Plan};
 use super::reason::Waiting;
 use super::status::Status;
 
@@ -31,8 +31,14 @@ pub(super) struct Work {
     pub(super) seen_absent: bool,
     /// Complete looks that did not show what an uncertain create may have made.
     pub(super) negatives: Negatives,
+    /// It is being deleted so that it can be made anew: nothing new is made on it.
+    pub(super) making_way: bool,
+    /// Whether a successor is being made beside it; `None` until that could be seen.
+    pub(super) replacing: Option<bool>,
     /// Its state in the cloud, and since when it was seen in it.
     pub(super) state: Option<(String, Timestamp)>,
+    /// Since when it has been moving or leaving, through however many states.
+    pub(super) moving_since: Option<Timestamp>,
     /// What was repaired, and how often.
     pub(super) repairs: Repairs,
     /// We have asked for its deletion.
@@ -41,6 +47,8 @@ pub(super) struct Work {
     pub(super) undeclared_since: Option<Timestamp>,
     /// What was decided last.
     pub(super) plan: Option<Plan>,
+    /// All that differed then.
+    pub(super) drift: Drift,
     /// Whether it was seen in the cloud when that was decided.
     pub(super) exists: bool,
     /// What people are told.

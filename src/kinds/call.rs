@@ -23,19 +23,23 @@ pub enum Service {
     BlockStorage,
     /// Neutron.
     Network,
+    /// Manila.
+    SharedFileSystem,
 }
 
 impl Service {
     /// Every service, in the order in which they are usually needed.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Identity,
         Self::Image,
         Self::Compute,
         Self::BlockStorage,
         Self::Network,
+        Self::SharedFileSystem,
     ];
 
-    /// The official service type: `identity`, `image`, `compute`, `block-storage`, `network`.
+    /// The official service type: `identity`, `image`, `compute`, `block-storage`, `network`,
+    /// `shared-file-system`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +48,7 @@ impl Service {
             Self::Compute => "compute",
             Self::BlockStorage => "block-storage",
             Self::Network => "network",
+            Self::SharedFileSystem => "shared-file-system",
         }
     }
 }
@@ -95,6 +100,10 @@ pub struct Microversion {
     pub floor: (u16, u16),
 }
 
+/// Stands in a path for the id of the user whose connection it is, as `$(user_id)s` does in a
+/// catalog: what belongs to a user is listed below that user. [`segment`] never gives this text.
+pub const USER_ID: &str = "{user_id}";
+
 /// One HTTP request to one service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -103,11 +112,12 @@ pub struct Call {
     /// HTTP method.
     pub method: Method,
     /// Path below the service's versioned endpoint, without a leading slash: `servers/{id}/action`.
-    /// Each segment that is not a literal has been percent-encoded with [`segment`].
+    /// Each segment that is not a literal has been percent-encoded with [`segment`]; [`USER_ID`] is
+    /// put in by who sends it.
     pub path: String,
     /// Query parameters, not yet encoded.
     pub query: Vec<(String, String)>,
-    /// Microversion, for the services that have them (compute, block storage).
+    /// Microversion, for the services that have them (compute, block storage, shared file systems).
     pub microversion: Option<Microversion>,
     /// What is sent.
     pub body: Body,
@@ -287,7 +297,7 @@ impl From<&Get> for Call {
 pub struct List {
     /// The service.
     pub service: Service,
-    /// Path below the versioned endpoint: `servers/detail`.
+    /// Path below the versioned endpoint: `servers/detail`; with [`USER_ID`] as in [`Call::path`].
     pub path: &'static str,
     /// Query parameters of the first page.
     pub query: Vec<(String, String)>,

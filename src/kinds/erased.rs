@@ -6,20 +6,23 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
-use super::field::{Change, Class, Compare, Row};
+use super::field::{Change, Class, Row};
 use super::health::Health;
 use super::marker::Marker;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
 use super::quota::{Demand, Nearby};
 use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
+
+pub use super::laws::unclassified;
 
 /// One resource as it was seen.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub struct Found {
     pub attached_to: Vec<String>,
     /// See [`super::Identity::part_of`].
     pub part_of: Option<(&'static str, String)>,
+    /// See [`super::Identity::expires`].
+    pub expires: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -66,6 +71,17 @@ pub struct Accepted {
     pub needs: Vec<Declared>,
 }
 
+impl Found {
+    /// The same as it is at this time: what has expired is there, and does not serve.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
+            self.health = Health::Off("expired".to_owned());
+        }
+        self
+    }
+}
+
 /// What one request is for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -87,6 +103,8 @@ pub enum Intent {
     Inspect,
     /// Delete it.
     Delete,
+    /// Make a new one beside it that takes its place, then delete it. No request of its own.
+    Replace,
 }
 
 impl std::fmt::Display for Intent {
@@ -101,6 +119,7 @@ impl std::fmt::Display for Intent {
             Self::Adopt => f.write_str("adopt"),
             Self::Inspect => f.write_str("inspect"),
             Self::Delete => f.write_str("delete"),
+            Self::Replace => f.write_str("make the one that takes its place"),
         }
     }
 }
@@ -119,6 +138,7 @@ impl Intent {
             Self::Adopt => "adopt",
             Self::Inspect => "inspect",
             Self::Delete => "delete",
+            Self::Replace => "replace",
         }
     }
 }
@@ -143,6 +163,8 @@ pub trait AnyKind: Sync {
     fn attached(&self) -> &'static [&'static str];
     /// See [`Kind::TOLD_BY`].
     fn told_by(&self) -> &'static [(&'static str, &'static str)];
+    /// See [`Kind::OF_USER`].
+    fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
@@ -202,6 +224,15 @@ pub trait AnyKind: Sync {
     fn remedy(&self, spec: &Value, found: &Found) -> Option<(Class, String)>;
     /// See [`Kind::interrupts`].
     fn interrupts(&self, field: &str, want: &Value) -> bool;
+    /// See [`Kind::is_same`].
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
+    /// See [`Kind::hindrance`].
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::beside`].
+    ///
+    /// # Errors
+    /// A [`Refusal`] in words.
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal>;
     /// See [`Kind::is_meant`].
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
@@ -294,6 +325,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn told_by(&self) -> &'static [(&'static str, &'static str)] {
         K::TOLD_BY
+    }
+
+    fn of_user(&self) -> Option<&'static str> {
+        K::OF_USER
     }
 
     fn later(&self) -> &'static [&'static str] {
@@ -414,6 +449,7 @@ impl<K: Kind> AnyKind for Of<K> {
             natural_key: identity.natural_key,
             attached_to: identity.attached_to,
             part_of: identity.part_of,
+            expires: identity.expires,
             health: K::health(&object),
             object: Arc::new(object),
         })
@@ -498,6 +534,29 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn interrupts(&self, field: &str, want: &Value) -> bool {
         K::interrupts(field, want)
+    }
+
+    fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool {
+        K::is_same(field, want, have)
+    }
+
+    fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String> {
+        let (field, element) = match intent {
+            Intent::Act(field) => (*field, None),
+            Intent::Add(field, element) => (*field, Some(element)),
+            _ => return None,
+        };
+        K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {
+        if K::MARKER == MarkerPlace::NaturalKey {
+            return Err(Refusal::new(format!(
+                "a {} is told from others by its name alone, and the old one has it",
+                K::NAME
+            )));
+        }
+        K::beside(&Self::typed(spec)?, Self::object(found)?)
     }
 
     fn is_meant(&self, spec: &Value, found: &Found) -> bool {
@@ -591,6 +650,7 @@ impl<K: Kind> AnyKind for Of<K> {
             Intent::Adopt => K::brand(object, birth)
                 .ok_or_else(|| Refusal::new(format!("a {} cannot carry a marker", K::NAME))),
             Intent::Delete => Ok(K::delete(object)),
+            Intent::Replace => Err(Refusal::new("its successor has requests of its own")),
         }
     }
 }
@@ -625,37 +685,4 @@ fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Proble
         "a reference in this API group is the name of an object",
         Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
     ))
-}
-
-/// Every row names a property of the schema, and the other way round; says what does not fit.
-#[must_use]
-pub fn unclassified(kind: &dyn AnyKind) -> Vec<String> {
-    let schema = kind.schemas().spec;
-    let empty = Map::new();
-    let properties = schema["properties"].as_object().unwrap_or(&empty);
-    let rows = kind.rows();
-    let missing = properties
-        .keys()
-        .filter(|name| !rows.iter().any(|row| row.name == name.as_str()))
-        .map(|name| format!("{}.{name} has no row", kind.name()));
-    let unknown = rows
-        .iter()
-        .filter(|row| !properties.contains_key(row.name))
-        .map(|row| format!("{}.{} is no property", kind.name(), row.name));
-    let twice = rows
-        .iter()
-        .enumerate()
-        .filter(|(index, row)| rows[..*index].iter().any(|other| other.name == row.name))
-        .map(|(_, row)| format!("{}.{} has two rows", kind.name(), row.name));
-    let unkeyed = rows
-        .iter()
-        .filter(|row| row.class == Class::Members && !matches!(row.compare, Compare::Elements(_)))
-        .map(|row| {
-            format!(
-                "{}.{} is a set without Compare::Elements",
-                kind.name(),
-                row.name
-            )
-        });
-    missing.chain(unknown).chain(twice).chain(unkeyed).collect()
 }

@@ -416,6 +416,17 @@ impl Kind for FloatingIp {
         }
     }
 
+    fn beside(spec: &Spec, address: &Object) -> Result<(), Refusal> {
+        let fixed = spec.floating_ip == Some(address.floating_ip_address);
+        Refusal::when(fixed, "the old one has the address that it is to have")?;
+        let port = spec.port_ref.as_ref().and_then(Ref::id);
+        let taken = port.is_some() && port == address.port_id.as_deref();
+        Refusal::when(
+            taken,
+            "the old one is associated with the port, which takes one only",
+        )
+    }
+
     fn brand(address: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(address.standard.brand(&Self::COLLECTION, birth))
     }

@@ -1,18 +1,23 @@
 //! What Keystone's resources have in common: the default domain, names, and requests whose bodies
 //! are made of one property per field. No kind of its own.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::manifest::Ref;
 
 use super::call::{Call, Method, Service, segment};
 use super::field::Field;
-use super::need::{Need, What};
+use super::need::{Inputs, Need, What};
 use super::{Birth, Collection, Complaint};
 
 /// The domain of what names none. Keystone would fall back to the same one, but calls it
 /// deprecated; saying it also makes the identity known before anything is created.
 pub const DEFAULT_DOMAIN: &str = "default";
+
+/// What the digest of a secret begins with where one stands in the cloud: it is no name of a Secret.
+pub const SCHEME: &str = "sw1:";
 
 /// The domain that a spec means, once its reference is resolved.
 #[must_use]
@@ -96,6 +101,19 @@ pub fn visit(
 #[must_use]
 pub fn refers(reference: Option<&Ref>, id: Option<&str>) -> bool {
     reference.is_none_or(|it| it.id().is_some() && it.id() == id)
+}
+
+/// The digest of a secret of this sort: keyed with the object's uid, so that who sees it cannot try
+/// secrets on it. The key has a fixed length and comes first, so key and secret cannot be told apart
+/// wrongly.
+#[must_use]
+pub fn digest(sort: &str, inputs: &Inputs, secret: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(sort.as_bytes());
+    hasher.update(b"\n");
+    hasher.update(inputs.uid.as_bytes());
+    hasher.update(secret.as_bytes());
+    HEXLOWER.encode(&hasher.finalize())
 }
 
 /// What is wrong with a name, or with any text of which Keystone takes no more than so much.

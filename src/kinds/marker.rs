@@ -9,7 +9,7 @@ use std::fmt;
 use data_encoding::{Encoding, Specification};
 use uuid::Uuid;
 
-use crate::manifest::Key;
+use crate::manifest::{INCARNATIONS, Key};
 
 use super::Complaint;
 
@@ -19,6 +19,9 @@ pub const MARKER_KEY: &str = "stackward.marker";
 pub const OBJECT_KEY: &str = "stackward.object";
 /// Key of the digest of the rendered user data in a server's metadata.
 pub const USER_DATA_KEY: &str = "stackward.user-data-sha256";
+/// Key of the name of the Image object that a server was made of, in its metadata: when that image
+/// is made anew its id changes, and the server is of it all the same.
+pub const IMAGE_KEY: &str = "stackward.image";
 /// All metadata keys that are ours begin like this; they never show as drift.
 pub const KEY_PREFIX: &str = "stackward.";
 
@@ -29,13 +32,20 @@ const PREFIX: &str = "sw1.";
 pub struct Owner(pub Uuid);
 
 impl Owner {
-    /// The identity of an object: the same for the same owner and key, so that losing the journal
-    /// is not losing identity.
+    /// The identity of an object's first incarnation, or of the one that the key names: the same
+    /// for the same owner and key, so that losing the journal is not losing identity.
     #[must_use]
     pub fn uid(&self, key: &Key) -> Uuid {
-        // "#0": the incarnation, for replacements that must live beside their predecessor.
-        let name = format!("{}/{}/{}#0", key.kind, key.namespace, key.name);
+        let name = match key.as_incarnation() {
+            Some(_) => key.to_string(),
+            None => key.incarnation(0).to_string(),
+        };
         Uuid::new_v5(&self.0, name.as_bytes())
+    }
+
+    /// The identities of all incarnations of an object, in their order.
+    pub fn uids(&self, key: &Key) -> impl Iterator<Item = Uuid> {
+        (0..INCARNATIONS).map(|number| self.uid(&key.incarnation(number)))
     }
 
     /// The marker of one try to create an object.
@@ -167,6 +177,16 @@ mod tests {
             owner().uid(&Key::new("Volume", "default", "date"))
         );
         assert_ne!(owner().uid(&key), Owner(Uuid::nil()).uid(&key));
+    }
+
+    #[test]
+    fn incarnations_are_told_apart_and_the_first_is_the_object_itself() {
+        let key = Key::new("Volume", "default", "data");
+        let uids: Vec<Uuid> = owner().uids(&key).collect();
+        assert_eq!(uids[0], owner().uid(&key));
+        assert!(uids[0] != uids[1] && uids[1] != uids[2] && uids[2] != uids[0]);
+        assert_eq!(key.incarnation(2).as_incarnation(), Some((key.clone(), 2)));
+        assert_eq!(key.as_incarnation(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! fixture in `testdata/`; see CONTRIBUTING.md.
 
 pub mod address_scope;
+pub mod application_credential;
 pub mod call;
 pub mod domain;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod health;
 pub mod image;
 pub mod keypair;
 pub mod keystone;
+pub mod laws;
 pub mod marker;
 pub mod need;
 pub mod network;
@@ -32,6 +34,7 @@ pub mod security_group;
 pub mod server;
 pub mod server_group;
 pub mod service;
+pub mod share_network;
 pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -43,6 +46,7 @@ pub mod volume_type;
 
 use std::fmt::Display;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +73,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<role_assignment::RoleAssignment>::NEW,
     &Of::<service::Service>::NEW,
     &Of::<endpoint::Endpoint>::NEW,
+    &Of::<application_credential::ApplicationCredential>::NEW,
     &Of::<flavor::Flavor>::NEW,
     &Of::<image::Image>::NEW,
     &Of::<keypair::KeyPair>::NEW,
@@ -86,6 +91,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Of::<volume_snapshot::VolumeSnapshot>::NEW,
     &Of::<server::Server>::NEW,
     &Of::<floating_ip::FloatingIp>::NEW,
+    &Of::<share_network::ShareNetwork>::NEW,
 ];
 
 /// The kind of this name.
@@ -104,6 +110,12 @@ pub const COMPUTE: Microversion = Microversion {
 pub const COMPUTE_READ: Microversion = Microversion {
     want: (2, 46),
     floor: (2, 3),
+};
+/// Manila requests are written for 2.63, from which on a share network tells its state; from 2.51 on
+/// it has several subnets.
+pub const SHARED_FILE_SYSTEM: Microversion = Microversion {
+    want: (2, 63),
+    floor: (2, 0),
 };
 /// Cinder requests are written for 3.59.
 pub const BLOCK_STORAGE: Microversion = Microversion {
@@ -126,7 +138,7 @@ pub enum MarkerPlace {
     NaturalKey,
 }
 
-/// Where a kind lives in its service's API.
+/// Where a kind lives in its service's API. The paths may hold [`call::USER_ID`].
 #[derive(Debug, Clone, Copy)]
 pub struct Collection {
     /// The list request's path: `servers/detail`.
@@ -164,6 +176,8 @@ pub struct Identity {
     /// For what has no marker of its own: kind and id of the resource that it is a part of. If that
     /// one carries our marker, this is ours as well.
     pub part_of: Option<(&'static str, String)>,
+    /// When it stops to serve by itself, if it does.
+    pub expires: Option<Timestamp>,
 }
 
 /// What a new resource is given at birth, beside its spec.
@@ -190,6 +204,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal in words, if this is so.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn when(is_so: bool, message: &str) -> Result<(), Self> {
+        if is_so {
+            return Err(Self::new(message));
+        }
+        Ok(())
+    }
+
     /// A refusal in words.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
@@ -257,6 +282,10 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const MARKER: MarkerPlace;
     /// One row per field of `Spec`, in the order in which changes are made.
     const FIELDS: &'static [Field<Self::Action>];
+    /// For what belongs to users rather than to projects: the field, of the spec and of the filter,
+    /// that names the user. Only what belongs to the connection's own user is listed
+    /// ([`call::USER_ID`] is in the paths), so a reference to another one is refused.
+    const OF_USER: Option<&'static str> = None;
     /// Fields that are no part of the create request and come after it: what they refer to holds up
     /// neither the creation nor, where objects name each other, either of them.
     const LATER: &'static [&'static str] = &[];
@@ -412,6 +441,33 @@ pub trait Kind: Send + Sync + Sized + 'static {
     fn is_meant(spec: &Self::Spec, object: &Self::Object) -> bool {
         let _ = (spec, object);
         false
+    }
+
+    /// Do these two specs say the same of a field although the values differ?
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        let _ = (field, want, have);
+        false
+    }
+
+    /// Why an action, or the addition of an element, would be refused or never end as things are:
+    /// in words that say what to do about it.
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        object: &Self::Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        let _ = (field, element, object, attached);
+        None
+    }
+
+    /// Can a new one with this spec be made while this one is still there? By default yes.
+    ///
+    /// # Errors
+    /// What only one of them can have: a fixed address, a port, a volume.
+    fn beside(spec: &Self::Spec, object: &Self::Object) -> Result<(), Refusal> {
+        let _ = (spec, object);
+        Ok(())
     }
 
     /// For a stuck one: what moves it on, if anything does. [`field::Change::Action`] or, if the

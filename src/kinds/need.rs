@@ -137,6 +137,8 @@ pub struct Inputs {
     pub texts: BTreeMap<String, SecretString>,
     /// Absolute paths of files that are streamed.
     pub files: BTreeMap<String, PathBuf>,
+    /// Of references that are names: `namespace/name`.
+    pub names: BTreeMap<String, String>,
     /// The object's uid: it cannot be known without the owner's, so it keys digests of secrets. For
     /// kinds without a marker only; a marker shows it to everybody.
     pub uid: Uuid,

@@ -313,7 +313,7 @@ pub fn health_when_used(status: Option<&str>) -> Health {
     }
 }
 
-/// What is wrong with the fields that every kind of Neutron has.
+/// What is wrong with the fields that every kind of Neutron has. Manila has the same limits.
 #[must_use]
 pub fn check(
     name: Option<&str>,
@@ -323,7 +323,7 @@ pub fn check(
     let too_long = |text: &str, most: usize| text.chars().count() > most;
     let mut complaints = Vec::new();
     if name.is_some_and(|name| too_long(name, MAX_TEXT)) {
-        let message = format!("a name in Neutron has at most {MAX_TEXT} characters");
+        let message = format!("a name has at most {MAX_TEXT} characters");
         complaints.push(Complaint::new("/name", message));
     }
     if description.is_some_and(|text| too_long(text, MAX_DESCRIPTION)) {
@@ -333,7 +333,7 @@ pub fn check(
                 format!("a description has at most {MAX_DESCRIPTION} characters here"),
             )
             .hint(format!(
-                "Neutron takes {MAX_TEXT}, of which {MARKER_ROOM} hold the mark of ownership"
+                "the cloud takes {MAX_TEXT}, of which {MARKER_ROOM} hold the mark of ownership"
             )),
         );
     }

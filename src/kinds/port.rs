@@ -384,6 +384,13 @@ impl Kind for Port {
         }
     }
 
+    fn beside(spec: &Spec, port: &Object) -> Result<(), Refusal> {
+        let has_ip = spec.addresses.iter().flatten().any(|it| it.ip.is_some());
+        let fixed = (has_ip || spec.mac_address.is_some())
+            && spec.network_ref.id() == Some(&port.network_id);
+        Refusal::when(fixed, "the old one has the addresses that it is to have")
+    }
+
     fn brand(port: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(port.standard.brand(&Self::COLLECTION, birth))
     }

@@ -129,7 +129,7 @@ pub fn read(service: Service, project: &str) -> Option<Get> {
             query: Vec::new(),
             microversion: None,
         },
-        Service::Identity | Service::Image => return None,
+        Service::Identity | Service::Image | Service::SharedFileSystem => return None,
     })
 }
 
@@ -148,7 +148,7 @@ impl Limits {
             }
             Service::BlockStorage => Self::rows(&body["quota_set"], "in_use"),
             Service::Network => Self::rows(&body["quota"], "used"),
-            Service::Identity | Service::Image => Self::default(),
+            Service::Identity | Service::Image | Service::SharedFileSystem => Self::default(),
         }
     }
 

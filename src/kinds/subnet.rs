@@ -531,6 +531,13 @@ impl Kind for Subnet {
         }
     }
 
+    fn beside(spec: &Spec, subnet: &Object) -> Result<(), Refusal> {
+        let overlaps = spec.cidr.contains(&subnet.cidr) || subnet.cidr.contains(&spec.cidr);
+        let same_network = spec.network_ref.id() == Some(&subnet.network_id);
+        let message = "its range overlaps with that of the old one in the same network";
+        Refusal::when(overlaps && same_network, message)
+    }
+
     fn brand(subnet: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(subnet.standard.brand(&Self::COLLECTION, birth))
     }

@@ -417,6 +417,15 @@ impl Kind for Trunk {
         }
     }
 
+    fn beside(spec: &Spec, trunk: &Object) -> Result<(), Refusal> {
+        let wanted: Vec<_> = spec.subports.iter().flatten().collect();
+        let taken = trunk.sub_ports.iter().any(|there| {
+            let id = Some(there.port_id.as_str());
+            wanted.iter().any(|it| it.port_ref.id() == id)
+        });
+        Refusal::when(taken, "the old one has the subports that it is to have")
+    }
+
     fn brand(trunk: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(trunk.standard.brand(&Self::COLLECTION, birth))
     }

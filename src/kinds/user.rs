@@ -5,12 +5,10 @@
 //! attribute of the user, keyed with the object's uid so that nobody can try passwords on it.
 //! API: <https://docs.openstack.org/api-ref/identity/v3/#users>.
 
-use data_encoding::HEXLOWER;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::manifest::Ref;
 
@@ -27,8 +25,6 @@ use super::{
 const SECRET_KEY: &str = "password";
 /// The attribute of a user that holds the digest of the password that we gave it last.
 const DIGEST: &str = "stackward_password";
-/// What every digest begins with: it is no name of a Secret.
-const SCHEME: &str = "sw1:";
 
 /// A user. Making one needs an administrator of its domain.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -199,7 +195,7 @@ impl Kind for User {
         let name = keystone::check("/name", spec.name.as_deref(), 255);
         let secret = spec.password_ref.as_deref();
         let nameless = secret
-            .filter(|name| name.is_empty() || name.starts_with(SCHEME))
+            .filter(|name| name.is_empty() || name.starts_with(keystone::SCHEME))
             .map(|_| Complaint::new("/passwordRef", "this is no name of a Secret"));
         name.into_iter().chain(nameless).collect()
     }
@@ -213,7 +209,9 @@ impl Kind for User {
                     "the password in Secret {secret} is empty"
                 )));
             }
-            spec.password_ref = Some(digest(inputs, password.expose_secret()));
+            let digest =
+                keystone::digest("stackward user password", inputs, password.expose_secret());
+            spec.password_ref = Some(format!("{}{digest}", keystone::SCHEME));
             material.0.insert(SECRET_KEY, password.clone());
         }
         Ok(material)
@@ -291,15 +289,6 @@ fn with_password(mut call: Call, material: &Material) -> Call {
     call
 }
 
-/// The key has a fixed length and comes first, so key and password cannot be told apart wrongly.
-fn digest(inputs: &Inputs, password: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(b"stackward user password\n");
-    hasher.update(inputs.uid.as_bytes());
-    hasher.update(password.as_bytes());
-    format!("{SCHEME}{}", HEXLOWER.encode(&hasher.finalize()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::erased::{AnyKind, Intent, Of, unclassified};
@@ -370,7 +359,11 @@ mod tests {
             ),
             []
         );
-        assert!(!status::<User>(&found).to_string().contains(SCHEME));
+        assert!(
+            !status::<User>(&found)
+                .to_string()
+                .contains(keystone::SCHEME)
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::health::Health;
 use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY};
 use super::need::{Need, What};
 use super::quota::{Demand, Nearby};
+use super::volume_snapshot::VolumeSnapshot;
 use super::volume_type::VolumeType;
 use super::{
     Attached, BLOCK_STORAGE, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace,
@@ -216,6 +217,7 @@ impl Kind for Volume {
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &["/snapshotRef", "/sourceVolumeRef"];
     const HOLDS_DATA: bool = true;
+    const ATTACHED: &'static [&'static str] = &["VolumeSnapshot"];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -292,6 +294,29 @@ impl Kind for Volume {
                 .collect(),
             metadata: metadata(volume, true),
         }
+    }
+
+    /// Cinder never ends a change of the type while there are snapshots: the volume would stay
+    /// `retyping`, out of which only an administrator helps.
+    fn hindrance(
+        field: &str,
+        _: Option<&Element>,
+        _: &Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        let snapshots: Vec<String> = attached
+            .of::<VolumeSnapshot>()
+            .map(|(found, _)| match &*found.name {
+                "" => found.id.clone(),
+                name => name.to_owned(),
+            })
+            .collect();
+        (field == "volumeTypeRef" && !snapshots.is_empty()).then(|| {
+            format!(
+                "a volume that has snapshots cannot take another type, Cinder would never end the change; delete them first: {}",
+                snapshots.join(", ")
+            )
+        })
     }
 
     fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {

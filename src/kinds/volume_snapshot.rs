@@ -158,6 +158,7 @@ impl Kind for VolumeSnapshot {
                 .metadata
                 .get(MARKER_KEY)
                 .and_then(|text| Marker::parse(text)),
+            attached_to: vec![snapshot.volume_id.clone()],
             ..Identity::default()
         }
     }

@@ -9,6 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
+/// How many incarnations of one object are told apart; the next after the last is the first. Two
+/// live beside each other while one replaces the other, and of three it is always clear which of
+/// two is the newer.
+pub const INCARNATIONS: u8 = 3;
+
 /// The identity of an object: kind, namespace and name. The API group is not part of it, so that a
 /// manifest can move between the groups without becoming another object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +49,23 @@ impl Key {
             namespace: Arc::clone(&self.namespace),
             name: name.into(),
         }
+    }
+
+    /// The key of one incarnation of an object: `Server/default/blog-db#1`. Names in manifests have
+    /// no `#`. See [`INCARNATIONS`].
+    #[must_use]
+    pub fn incarnation(&self, number: u8) -> Self {
+        self.sibling(Arc::clone(&self.kind), format!("{}#{number}", self.name))
+    }
+
+    /// Of a key that [`Key::incarnation`] made: the object's own key, and which incarnation it is.
+    #[must_use]
+    pub fn as_incarnation(&self) -> Option<(Self, u8)> {
+        let (name, number) = self.name.split_once('#')?;
+        Some((
+            self.sibling(Arc::clone(&self.kind), name),
+            number.parse().ok()?,
+        ))
     }
 
     /// For people: `Server/blog-db` in the default namespace, `Server/team/blog-db` elsewhere.

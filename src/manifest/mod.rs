@@ -28,7 +28,7 @@ pub mod typed;
 mod yaml;
 
 pub use duration::{duration_text, parse_duration};
-pub use key::{BadKey, DEFAULT_NAMESPACE, Key};
+pub use key::{BadKey, DEFAULT_NAMESPACE, INCARNATIONS, Key};
 pub use names::name_fault;
 pub use parse::Shape;
 pub use place::{Mark, Origin, Places, words};

@@ -1,4 +1,4 @@
-//! A simulated OpenStack: Keystone v3 and v2.0, Glance v2, Cinder v3, Nova v2.1, Neutron v2.0.
+//! A simulated OpenStack: Keystone v3 and v2.0, Glance v2, Cinder v3, Nova v2.1, Neutron v2.0, Manila v2.
 //!
 //! For trials without a cloud, for tests, and for deterministic simulation. [`World`] is the pure core: a request
 //! and the time in, a response out; all state is plain data and may be cloned as a snapshot. [`Sandbox`] puts it
@@ -18,6 +18,7 @@ mod options;
 mod quota;
 mod request;
 mod response;
+mod share;
 mod volume;
 mod world;
 

@@ -84,6 +84,8 @@ pub struct Quotas {
     /// Neutron's: `network`, `subnet`, `port`, `router`, `floatingip`, `security_group`,
     /// `security_group_rule`, `trunk`.
     pub network: BTreeMap<String, i64>,
+    /// Manila's: `share_networks`.
+    pub share: BTreeMap<String, i64>,
     /// Glance's `image_size_total` in bytes.
     pub image_bytes: Option<u64>,
 }
@@ -124,6 +126,7 @@ impl Default for Quotas {
                 ("router_route", 30),
                 ("trunk", -1),
             ]),
+            share: map(&[("share_networks", 10_000)]),
             image_bytes: None,
         }
     }
@@ -142,6 +145,8 @@ pub struct Pages {
     pub image_max: usize,
     /// Neutron's `pagination_max_limit`; without it a list is whole unless `limit` is given.
     pub network: Option<usize>,
+    /// Manila's `osapi_max_limit`: a longer list is cut, without a link to the rest.
+    pub share: usize,
 }
 
 impl Default for Pages {
@@ -152,17 +157,21 @@ impl Default for Pages {
             image: 25,
             image_max: 1000,
             network: None,
+            share: 1000,
         }
     }
 }
 
-/// Newest minor versions of Nova's 2.x and Cinder's 3.x API; the oldest are 2.1 and 3.0.
+/// Newest minor versions of Nova's 2.x, Cinder's 3.x and Manila's 2.x API; the oldest are 2.1, 3.0 and
+/// 2.0.
 #[derive(Debug, Clone, Copy)]
 pub struct Microversions {
     /// Nova's newest 2.x.
     pub compute: u32,
     /// Cinder's newest 3.x.
     pub volume: u32,
+    /// Manila's newest 2.x.
+    pub share: u32,
 }
 
 impl Default for Microversions {
@@ -170,6 +179,7 @@ impl Default for Microversions {
         Self {
             compute: 104,
             volume: 71,
+            share: 99,
         }
     }
 }

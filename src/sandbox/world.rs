@@ -19,6 +19,7 @@ use super::options::Options;
 use super::quota::Overrides;
 use super::request::{Payload, Request};
 use super::response::{Delivery, Response};
+use super::share::Shares;
 use super::volume::{VolumeEvent, Volumes};
 
 /// A simulated cloud.
@@ -38,6 +39,7 @@ pub struct World {
     pub(super) volumes: Volumes,
     pub(super) compute: Compute,
     pub(super) network: Network,
+    pub(super) shares: Shares,
     pub(super) overrides: Overrides,
     /// Faults that are to happen.
     pub faults: Faults,
@@ -94,6 +96,7 @@ impl World {
             volumes: Volumes::default(),
             compute: Compute::default(),
             network: Network::default(),
+            shares: Shares::default(),
             overrides: Overrides::default(),
             faults: Faults::default(),
             sequence: 0,
@@ -248,10 +251,13 @@ impl World {
                 .compute_route(request, rest)
                 .with("X-Compute-Request-Id", &request_id),
             ["network", rest @ ..] => self.network_route(request, rest),
+            ["share", rest @ ..] => self
+                .share_route(request, rest)
+                .with("X-Compute-Request-Id", &request_id),
             _ => Response::json(
                 404,
                 json!({"error": {"code": 404, "title": "Not Found",
-                "message": "the sandbox serves /identity, /image, /volume, /compute, /network"}}),
+                "message": "the sandbox serves /identity, /image, /volume, /compute, /network, /share"}}),
             ),
         };
         response

@@ -92,6 +92,37 @@ async fn cinder_is_named_volume_in_its_microversion_and_glance_has_a_patch_type_
 }
 
 #[tokio::test]
+async fn manila_has_a_header_of_its_own_for_microversions() {
+    let line = "GET /share/v2/share-networks/s";
+    let fake = Fake::new(move |seen, _| (seen.line() == line).then(|| say(200, json!({}))));
+    let versions = Microversion {
+        want: (2, 63),
+        floor: (2, 0),
+    };
+    let path = "share-networks/s";
+    let call = Call::new(Service::SharedFileSystem, Method::Get, path, path).at(Some(versions));
+    let _ = fake.cloud("").send(&call, None).await.unwrap();
+    let sent = fake.asked(line).pop().unwrap();
+    assert_eq!(sent.header("x-openstack-manila-api-version"), "2.63");
+    let common = "shared-file-system 2.63";
+    assert_eq!(sent.header("openstack-api-version"), common);
+    assert_eq!(sent.header("x-openstack-nova-api-version"), "");
+}
+
+#[tokio::test]
+async fn a_path_may_be_below_the_user_of_the_connection() {
+    let line = "GET /identity/v3/users/u1/application_credentials";
+    let fake = Fake::new(move |seen, _| {
+        let none = json!({"application_credentials": []});
+        (seen.line() == line).then(|| say(200, none))
+    });
+    let path = "users/{user_id}/application_credentials";
+    let call = Call::new(Service::Identity, Method::Get, path, path);
+    let _ = fake.cloud("").send(&call, None).await.unwrap();
+    assert_eq!(fake.asked(line).len(), 1);
+}
+
+#[tokio::test]
 async fn a_call_that_the_cloud_is_too_old_for_is_not_sent() {
     let fake = Fake::new(|_, _| None);
     let call = create_server().at(Some(Microversion {

@@ -40,6 +40,7 @@ async fn the_versioned_address_is_found_behind_any_form_of_catalog_entry() {
     let prefixed = json!({"versions": [version("v2.15", "http://10.0.0.5/image/v2/", "", "")]});
     let glance = json!({"versions": [version("v2.15", "http://10.0.0.5:9292/v2/", "", "")]});
     let neutron = json!({"versions": [version("v2.0", "http://10.0.0.5:9696/v2.0/", "", "")]});
+    let manila = json!({"versions": [version("v2.0", "http://10.0.0.5:8786/v2/", "2.99", "2.0")]});
     for (service, kind, url, document, expected) in [
         (
             Service::Compute,
@@ -90,6 +91,20 @@ async fn the_versioned_address_is_found_behind_any_form_of_catalog_entry() {
             "https://api.example/image",
             ("/image/", prefixed),
             "https://api.example/image/v2",
+        ),
+        (
+            Service::SharedFileSystem,
+            "shared-file-system",
+            "https://api.example/share/",
+            ("/share/", manila.clone()),
+            "https://api.example/share/v2",
+        ),
+        (
+            Service::SharedFileSystem,
+            "sharev2",
+            "https://api.example:8786/v2/p1",
+            ("/v2/", manila),
+            "https://api.example:8786/v2/p1",
         ),
         // Links without the prefix that the proxy adds.
         (

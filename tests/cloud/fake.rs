@@ -224,6 +224,7 @@ pub(crate) fn catalog() -> Value {
         entry("compute", "http://cloud.example/compute/v2.1"),
         entry("block-storage", "http://cloud.example/volume/v3/p1"),
         entry("network", "http://cloud.example/network"),
+        entry("sharev2", "http://cloud.example/share/v2"),
     ])
 }
 
@@ -242,6 +243,12 @@ fn versions(seen: &Seen) -> Option<Say> {
             json!({"versions": [{
             "id": "v3.0", "status": "CURRENT", "version": "3.71", "min_version": "3.0",
             "links": link("/v3/")}]}),
+        )),
+        "GET /share/v2/" => Some(say(
+            200,
+            json!({"versions": [{
+            "id": "v2.0", "status": "CURRENT", "version": "2.99", "min_version": "2.0",
+            "links": link("/v2/")}]}),
         )),
         "GET /image/" => Some(say(
             300,

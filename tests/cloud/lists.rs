@@ -111,6 +111,24 @@ async fn a_full_page_without_a_link_is_continued_by_its_last_id() {
 }
 
 #[tokio::test]
+async fn manilas_pages_are_counted_since_it_takes_a_marker_for_a_filter() {
+    let fake = Fake::new(|seen, _| {
+        (seen.path == "/share/v2/share-networks").then_some(())?;
+        let all = [json!({"id": "a"}), json!({"id": "b"}), json!({"id": "c"})];
+        let offset = parameter(seen, "offset").map_or(0, |it| it.parse().unwrap());
+        let page: Vec<&Value> = all.iter().skip(offset).take(2).collect();
+        let marked = parameter(seen, "marker").is_some();
+        let page = if marked { Vec::new() } else { page };
+        Some(say(200, json!({"share_networks": page})))
+    });
+    let path = "share-networks";
+    let mut by_two = list(Service::SharedFileSystem, path, "share_networks");
+    by_two.query.push(("limit".into(), "2".into()));
+    let items = fake.cloud("").list(&by_two).await.unwrap();
+    assert_eq!(ids(&items), ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn an_item_that_moved_to_a_later_page_is_there_once() {
     let fake = pages(|marker, _| match marker {
         None => Some(page(&["a", "b"], Some("b"))),

@@ -47,7 +47,11 @@ async fn a_real_cloud_understands_this_client() {
     let scope = cloud.scope().await.unwrap();
     eprintln!("{scope:#?}\ntoken until {:?}", cloud.token_expires());
     for service in Service::ALL {
-        eprintln!("{service}: {}", cloud.endpoint(service).await.unwrap());
+        match cloud.endpoint(service).await {
+            // Few clouds have Manila.
+            Err(error) if service == Service::SharedFileSystem => eprintln!("{error}"),
+            endpoint => eprintln!("{service}: {}", endpoint.unwrap()),
+        }
     }
     for (service, path, items) in [
         (Service::Compute, "servers/detail", "servers"),

@@ -10,6 +10,7 @@
 mod faults;
 mod resources;
 mod servers;
+mod shares;
 
 use std::time::Duration;
 

@@ -23,7 +23,9 @@ use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{Body, Call, CallError, List, Method, Reply, Service, Source};
+use stackward::kinds::call::{
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+};
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::Reading;
@@ -87,6 +89,8 @@ pub struct Sim {
     /// Writes of the journal so far.
     pub recorded: usize,
     pub desired: Desired,
+    /// A service that the cloud does not have.
+    pub without: Option<Service>,
     /// The scopes that were connected to, in order.
     pub connects: Vec<Scope>,
     /// Scopes whose Keystone never answers.
@@ -144,6 +148,7 @@ impl Sim {
             journal_fault: None,
             recorded: 0,
             desired: Desired::default(),
+            without: None,
             connects: Vec::new(),
             silent: BTreeSet::new(),
             seed,
@@ -405,11 +410,22 @@ impl Sim {
         }
     }
 
+    /// The id of the daemon's user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        if self.without == Some(call.service) {
+            return Err(CallError::NotSent {
+                message: format!("cloud `sandbox` has no {} service", call.service),
+                hint: None,
+            });
+        }
         let mut request = Request::new(
             method(call.method),
-            &format!("{}{}", prefix(call.service), call.path),
+            &format!("{}{}", prefix(call.service), call.path).replace(USER_ID, &self.user),
         )
         .token(&self.token);
         request.query = call.query.clone();
@@ -504,6 +520,9 @@ impl Sim {
         if target.starts_with("/compute") {
             request = at(request, Service::Compute, (2, 79));
         }
+        if target.starts_with("/share") {
+            request = at(request, Service::SharedFileSystem, (2, 63));
+        }
         let response = self.world.handle(&request, self.now);
         assert!(
             response.status < 300,
@@ -530,7 +549,9 @@ impl Sim {
             for item in self.items(kind.name()) {
                 let found = kind.look(item).unwrap();
                 let Some(marker) = found.marker else { continue };
-                let key = keys.iter().find(|key| owner.uid(key) == marker.uid);
+                let key = keys
+                    .iter()
+                    .find(|key| owner.uids(key).any(|uid| uid == marker.uid));
                 let key = key
                     .cloned()
                     .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
@@ -601,14 +622,18 @@ fn prefix(service: Service) -> &'static str {
         Service::Compute => "/compute/v2.1/",
         Service::BlockStorage => "/volume/v3/",
         Service::Network => "/network/v2.0/",
+        Service::SharedFileSystem => "/share/v2/",
     }
 }
 
 fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
-    let name = if service == Service::Compute {
-        "compute"
-    } else {
-        "volume"
+    let name = match service {
+        Service::SharedFileSystem => {
+            let version = format!("{major}.{minor}");
+            return request.header("x-openstack-manila-api-version", &version);
+        }
+        Service::Compute => "compute",
+        _ => "volume",
     };
     request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
 }

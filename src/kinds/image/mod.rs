@@ -41,6 +41,9 @@ pub struct Spec {
     /// A protected image cannot be deleted, neither by this daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
+    /// Whether it is put out of use: nobody can make servers of it then, or fetch its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deactivated: Option<bool>,
     /// Tags; the whole set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
@@ -221,11 +224,16 @@ pub struct Object {
 pub enum Action {
     /// Send the content.
     Upload,
+    /// Put it out of use, or back.
+    SetDeactivated,
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("upload")
+        f.write_str(match self {
+            Self::Upload => "upload",
+            Self::SetDeactivated => "deactivate or reactivate",
+        })
     }
 }
 
@@ -253,9 +261,11 @@ impl Kind for Image {
         Field::new("protected", Change::Update),
         Field::new("tags", Change::Update).by(Compare::Set),
         Field::new("properties", Change::Update),
+        Field::new("deactivated", Change::Action(Action::SetDeactivated)),
         Field::new("content", Change::Birth),
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &[
+        "/deactivated",
         "/content/file",
         "/content/decompress",
         "/content/hash",
@@ -301,6 +311,7 @@ impl Kind for Image {
             name: Some(image.name.clone().unwrap_or_default()),
             visibility: known(&image.visibility),
             protected: Some(image.protected),
+            deactivated: Some(image.status == "deactivated"),
             tags: Some(image.tags.clone()),
             properties: Some(Properties::read(
                 image.min_disk,
@@ -449,7 +460,9 @@ impl Kind for Image {
         spec: &Spec,
         image: &Object,
     ) -> Result<Call, Refusal> {
-        let Action::Upload = action;
+        if action == Action::SetDeactivated {
+            return Ok(switch(image, spec.deactivated == Some(true)));
+        }
         let upload = spec
             .content
             .as_ref()
@@ -467,6 +480,10 @@ impl Kind for Image {
             Call::new(Self::SERVICE, Method::Put, "images/{id}/file", path)
                 .body(Body::Upload(upload)),
         )
+    }
+
+    fn is_meant(spec: &Spec, image: &Object) -> bool {
+        spec.deactivated == Some(true) && image.status == "deactivated"
     }
 
     fn remedy(spec: &Spec, image: &Object) -> Option<Change<Action>> {
@@ -512,6 +529,16 @@ impl Kind for Image {
             && visibility.is_none_or(|it| known(&image.visibility) == Some(it))
             && tags.iter().flatten().all(|tag| image.tags.contains(tag))
     }
+}
+
+fn switch(image: &Object, off: bool) -> Call {
+    let (route, verb) = if off {
+        ("images/{id}/actions/deactivate", "deactivate")
+    } else {
+        ("images/{id}/actions/reactivate", "reactivate")
+    };
+    let path = format!("images/{}/actions/{verb}", segment(&image.id));
+    Call::new(Service::Image, Method::Post, route, path)
 }
 
 /// A refused upload leaves an image that says `queued`, with a checksum but no size; it never takes

@@ -146,6 +146,23 @@ pub(super) fn is_first_disk(device: &str) -> bool {
     matches!(disk, "/dev/vda" | "/dev/sda" | "/dev/hda" | "/dev/xvda")
 }
 
+/// A device that another volume has: Nova refuses it again and again.
+pub(super) fn hindrance(
+    field: &str,
+    element: &Element,
+    server: &Object,
+    attached: &Attached<'_>,
+) -> Option<String> {
+    let wanted = element["device"].as_str().filter(|_| field == "volumes")?;
+    let holder = volumes(server, attached)
+        .into_iter()
+        .find(|it| it.device.as_deref() == Some(wanted))?;
+    Some(format!(
+        "the device {wanted} is taken by the volume {}; name another one, or detach that volume",
+        holder.id
+    ))
+}
+
 /// Only what this daemon made is unplugged, and never what the server may boot from.
 pub(super) fn may_remove(field: &str, element: &Element, attached: &Attached<'_>) -> bool {
     let refers_to = |name: &str, id: &str| matches!(serde_json::from_value(element[name].clone()), Ok(Ref::Id(it)) if it == id);

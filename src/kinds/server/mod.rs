@@ -15,7 +15,7 @@ use super::call::{Call, Service};
 use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
-use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY, USER_DATA_KEY};
+use super::marker::{IMAGE_KEY, KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY, USER_DATA_KEY};
 use super::need::{Inputs, Material, Need};
 use super::quota::{Demand, Nearby};
 use super::{
@@ -337,6 +337,7 @@ impl Kind for Server {
             name: Some(server.name.clone().unwrap_or_default()),
             description: Some(server.description.clone().unwrap_or_default()),
             image_ref: id_in(&server.image).map(Ref::Id),
+            image_name: server.metadata.get(IMAGE_KEY).cloned(),
             volumes: Some(volumes.collect()),
             boot_volume: boot.map(|id| BootVolume {
                 volume_ref: Ref::Id(id),
@@ -389,6 +390,7 @@ impl Kind for Server {
     }
 
     fn fill(spec: &mut Spec, inputs: &Inputs) -> Result<Material, Refusal> {
+        spec.image_name = inputs.names.get("/imageRef").cloned();
         spec.user_data
             .as_mut()
             .map_or_else(|| Ok(Material::default()), |it| it.fill(inputs))
@@ -426,6 +428,26 @@ impl Kind for Server {
 
     fn is_meant(spec: &Spec, server: &Object) -> bool {
         spec.power_state.is_some() && spec.power_state == power::state(server)
+    }
+
+    fn is_same(field: &str, want: &Value, have: &Value) -> bool {
+        // The image of that name was made anew: that is no other image than the one it was made of.
+        field == "imageRef"
+            && want["imageName"].is_string()
+            && want["imageName"] == have["imageName"]
+    }
+
+    fn hindrance(
+        field: &str,
+        element: Option<&Element>,
+        server: &Object,
+        attached: &Attached<'_>,
+    ) -> Option<String> {
+        devices::hindrance(field, element?, server, attached)
+    }
+
+    fn beside(spec: &Spec, _: &Object) -> Result<(), Refusal> {
+        spec.beside()
     }
 
     fn remedy(spec: &Spec, server: &Object) -> Option<Change<Action>> {

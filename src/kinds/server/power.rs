@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kinds::Refusal;
 use crate::kinds::field::Change;
+use crate::kinds::marker::IMAGE_KEY;
 
 use super::{Action, Object, Spec, id_in};
 
@@ -78,7 +79,15 @@ pub(super) fn rebuild(spec: &Spec, server: &Object) -> Result<Value, Refusal> {
         ));
     }
     match spec.image_ref.as_ref().and_then(|it| it.id()) {
-        Some(image) => Ok(json!({"rebuild": {"imageRef": image}})),
+        Some(image) => {
+            let mut metadata = server.metadata.clone();
+            match &spec.image_name {
+                Some(name) => metadata.insert(IMAGE_KEY.to_owned(), name.clone()),
+                None => metadata.remove(IMAGE_KEY),
+            };
+            // Nova replaces all of the metadata by what is given here.
+            Ok(json!({"rebuild": {"imageRef": image, "metadata": metadata}}))
+        }
         None => Err(Refusal::new("the image is not known")),
     }
 }

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use crate::kinds::call::{Call, Method, Microversion, Service, segment};
-use crate::kinds::marker::{MARKER_KEY, OBJECT_KEY, USER_DATA_KEY};
+use crate::kinds::marker::{IMAGE_KEY, MARKER_KEY, OBJECT_KEY, USER_DATA_KEY};
 use crate::kinds::{Birth, COMPUTE, Element, Refusal};
 use crate::manifest::Ref;
 
@@ -91,6 +91,9 @@ fn birth_metadata(spec: &Spec, birth: &Birth<'_>) -> Map<String, Value> {
     let mut metadata = pairs(spec);
     metadata.insert(MARKER_KEY.to_owned(), json!(birth.marker.to_string()));
     metadata.insert(OBJECT_KEY.to_owned(), json!(birth.object));
+    if let Some(name) = &spec.image_name {
+        metadata.insert(IMAGE_KEY.to_owned(), json!(name));
+    }
     if let Some(sha256) = spec.user_data.as_ref().and_then(|it| it.sha256.as_ref()) {
         metadata.insert(USER_DATA_KEY.to_owned(), json!(sha256));
     }

@@ -9,9 +9,9 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::kinds::Complaint;
 use crate::kinds::marker::KEY_PREFIX;
 use crate::kinds::need::{Need, What};
+use crate::kinds::{Complaint, Refusal};
 use crate::manifest::Ref;
 
 use super::power::PowerState;
@@ -29,9 +29,14 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The image that its disk is made from; this or `bootVolume`. Another one is a rebuild, which
-    /// loses what is on the disk.
+    /// loses what is on the disk; the same
+    /// Image object made anew under another id is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<Ref>,
+    /// The name of the Image object behind `imageRef`, once the spec is filled. Not for manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub image_name: Option<String>,
     /// The volume that it boots from; this or `imageRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_volume: Option<BootVolume>,
@@ -73,7 +78,8 @@ pub struct Spec {
     /// Where it is placed, when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_hints: Option<SchedulerHints>,
-    /// What it is told when it boots for the first time.
+    /// What it is told when it boots for the first time. Another text later is reported, or has the
+    /// server made anew: `lifecycle.userData`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<UserData>,
 }
@@ -316,6 +322,9 @@ impl Spec {
             )),
             _ => {}
         }
+        if self.image_name.is_some() {
+            complaints.push(Complaint::new("/imageName", "unknown field"));
+        }
         self.check_networks(&mut complaints);
         self.check_volumes(&mut complaints);
         self.check_metadata(&mut complaints);
@@ -334,6 +343,19 @@ impl Spec {
             user_data.check(&mut complaints);
         }
         complaints
+    }
+
+    /// Ports, volumes and fixed addresses are one server's at a time.
+    pub(super) fn beside(&self) -> Result<(), Refusal> {
+        let ports = self.ports.iter().flatten().next().is_some();
+        Refusal::when(ports, "the old one has the ports that it is to have")?;
+        let volumes = self.volumes.iter().flatten().next().is_some() || self.boot_volume.is_some();
+        Refusal::when(volumes, "the old one has the volumes that it is to have")?;
+        let fixed = match &self.networks {
+            Some(Networks::List(networks)) => networks.iter().any(|it| it.fixed_ip.is_some()),
+            _ => false,
+        };
+        Refusal::when(fixed, "the old one has the addresses that it is to have")
     }
 
     fn check_networks(&self, complaints: &mut Vec<Complaint>) {

@@ -357,6 +357,13 @@ impl World {
         if let Some(name) = text(wanted, "name") {
             name.clone_into(&mut server.name);
         }
+        // All of it is replaced by what is given.
+        if let Some(metadata) = wanted.get("metadata").and_then(Value::as_object) {
+            let texts = metadata
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+            server.metadata = texts.collect();
+        }
         if let Some(description) = wanted.get("description").filter(|_| who.minor >= 19) {
             server.description = description.as_str().map(str::to_owned);
         }

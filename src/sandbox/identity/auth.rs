@@ -244,7 +244,11 @@ impl World {
         methods: Vec<String>,
         credential: Option<String>,
     ) -> Result<String, Refusal> {
-        let roles = self.identity.roles_in(user, &scope);
+        let mut roles = self.identity.roles_in(user, &scope);
+        let limits = |id: &String| self.identity.credentials.get(id);
+        if let Some(credential) = credential.as_ref().and_then(limits) {
+            roles.retain(|(id, _)| credential.has_role(id));
+        }
         if scope != Scope::None && roles.is_empty() {
             return Err(self.unauthenticated());
         }
@@ -314,23 +318,22 @@ impl World {
             Scope::Domain => body["domain"] = domain(None),
             Scope::System => body["system"] = json!({"all": true}),
         }
+        let credential = token.credential.as_ref();
+        let credential = credential.and_then(|id| self.identity.credentials.get(id));
         let roles: Vec<Value> = self
             .identity
             .roles_in(&token.account.user_id, &token.scope)
             .into_iter()
+            .filter(|(id, _)| credential.is_none_or(|it| it.has_role(id)))
             .map(|(id, name)| json!({"id": id, "name": name}))
             .collect();
         body["roles"] = Value::Array(roles);
         if with_catalog {
             body["catalog"] = self.catalog();
         }
-        if let Some(credential) = token
-            .credential
-            .as_ref()
-            .and_then(|id| self.identity.credentials.get(id))
-        {
+        if let Some(credential) = credential {
             body["application_credential"] = json!({"id": credential.id, "name": credential.name,
-                "restricted": !credential.unrestricted});
+                "restricted": !credential.is_unrestricted()});
         }
         json!({ "token": body })
     }

@@ -32,6 +32,7 @@ pub(super) struct Identity {
     endpoints: Vec<Endpoint>,
     tokens: BTreeMap<String, Token>,
     credentials: BTreeMap<String, credentials::Credential>,
+    access_rules: Vec<credentials::AccessRule>,
 }
 
 #[derive(Debug, Clone)]
@@ -153,6 +154,7 @@ impl World {
             ("block-storage", "cinder", "/volume/v3"),
             ("volumev3", "cinderv3", "/volume/v3"),
             ("network", "neutron", "/network"),
+            ("shared-file-system", "manila", "/share/v2"),
         ] {
             let (id, endpoint) = (self.new_hex(), self.new_hex());
             for (n, interface) in ["public", "internal", "admin"].into_iter().enumerate() {
@@ -235,6 +237,7 @@ impl World {
             ["v3", "users", user, "application_credentials", rest @ ..] => {
                 self.credentials_route(request, user, rest)
             }
+            ["v3", "users", user, "access_rules"] => self.access_rules(request, user),
             [
                 "v3",
                 scope @ ("projects" | "domains"),

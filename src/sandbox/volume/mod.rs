@@ -441,7 +441,8 @@ fn asked_version(request: &Request, newest: u32) -> Result<u32, Refusal> {
     Ok(minor)
 }
 
-fn cinder_error(refusal: Refusal) -> Response {
+/// Cinder's form of an error, which Manila has too.
+pub(super) fn cinder_error(refusal: Refusal) -> Response {
     let name = match refusal.status {
         400 => "badRequest",
         403 => "forbidden",
