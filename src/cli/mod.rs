@@ -5,6 +5,7 @@
 
 mod control;
 mod embedded;
+mod export;
 mod failure;
 mod generated;
 mod plan;
@@ -52,6 +53,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Show what `run` would do, and change nothing
     Plan(Box<plan::Plan>),
+    /// Print manifests of what exists, to take it over
+    Export(export::Export),
     /// Check manifests without a cloud
     Validate(validate::Validate),
     /// Show how a running daemon is doing
@@ -93,6 +96,7 @@ impl Command {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
+            Self::Export(export) => export.execute().await,
             Self::Validate(validate) => validate.execute(),
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,

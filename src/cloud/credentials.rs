@@ -26,6 +26,44 @@ pub(super) enum Auth {
     V2(Tenant),
 }
 
+impl Auth {
+    /// Logs in to another project, by its id or its name; false when that cannot be.
+    pub(super) fn enter(&mut self, project: &str) -> bool {
+        let is_id = project.len() == 32 && project.bytes().all(|it| it.is_ascii_hexdigit());
+        let id = is_id.then(|| project.to_owned());
+        let name = (!is_id).then(|| project.to_owned());
+        let bound = |it: &Method| matches!(it, Method::ApplicationCredential { .. });
+        let tenant = match self {
+            Self::None { .. } => return false,
+            Self::V3 { methods, scope, .. }
+                if methods.iter().any(bound) || matches!(scope, Scope::Trust(_)) =>
+            {
+                return false;
+            }
+            Self::V3 { scope, either, .. } => {
+                let domain = match scope {
+                    Scope::Project { domain, .. } | Scope::Domain(domain) => domain.clone(),
+                    _ => Domain {
+                        id: Some("default".to_owned()),
+                        name: None,
+                    },
+                };
+                *scope = Scope::Project {
+                    id: id.clone(),
+                    name: name.clone(),
+                    domain,
+                };
+                either.as_mut()
+            }
+            Self::V2(tenant) => Some(tenant),
+        };
+        if let Some(tenant) = tenant {
+            (tenant.id, tenant.name) = (id, name);
+        }
+        true
+    }
+}
+
 /// One of the ways to prove who one is; multi-factor has several.
 #[derive(Debug, Clone)]
 pub(super) enum Method {

@@ -147,7 +147,12 @@ impl Cloud {
     ///
     /// Any page that cannot be had is an error: a part of a list is never returned.
     pub async fn list(&self, list: &List) -> Result<Vec<Value>, CallError> {
-        page::all(&*self.connection().await, list).await
+        let connection = self.connection().await;
+        let mut items = Vec::new();
+        for request in list.requests() {
+            items.extend(page::all(&connection, &request).await?);
+        }
+        Ok(items)
     }
 
     /// Logs in if need be, and says whom, where and what for.

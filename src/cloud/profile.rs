@@ -236,6 +236,22 @@ impl Profile {
         resolve(name, entry, environment, None, warnings)
     }
 
+    /// The same login for another project, by its id or its name.
+    ///
+    /// # Errors
+    ///
+    /// Credentials that are bound to a project: application credentials, trusts, no login at all.
+    pub fn in_project(mut self, project: &str) -> Result<Self, ConfigError> {
+        if self.auth.enter(project) {
+            return Ok(self);
+        }
+        Err(ConfigError::Missing {
+            cloud: self.name,
+            message: "these credentials are bound to their own project".to_owned(),
+            hint: Some("use a password or a token for another project".to_owned()),
+        })
+    }
+
     /// Reads a cloud from the text of a clouds.yaml, as a Secret holds it. `cacert` is PEM.
     ///
     /// # Errors

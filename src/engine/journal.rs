@@ -36,6 +36,9 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
+    /// The id that it was adopted by and that is proven gone: that consent is spent.
+    #[serde(default)]
+    pub gone: Option<String>,
     /// Which incarnation of the object this is: a successor that is made beside the old one is the
     /// next. Successors and what they replaced have records of their own until one is left.
     #[serde(default)]
@@ -65,6 +68,7 @@ impl Record {
             id: None,
             intent: None,
             given_up: Vec::new(),
+            gone: None,
             incarnation: 0,
             made_here: false,
             detach: false,

@@ -7,6 +7,7 @@
 mod assess;
 mod conclude;
 pub mod desired;
+pub mod export;
 mod flap;
 pub mod graph;
 pub mod guard;
@@ -508,7 +509,9 @@ impl Engine {
             self.consider(&key, now, effects);
         }
         for (scope, kind) in self.lists.begin(now, |scope| is_up(&self.links, scope)) {
-            if let Some(list) = kinds::find(kind).map(kinds::erased::AnyKind::list) {
+            if let Some(known) = kinds::find(kind) {
+                let mut list = known.list();
+                list.parts = self.parts(known, &scope);
                 effects.push(Effect::List { scope, kind, list });
             }
         }

@@ -227,6 +227,8 @@ impl Engine {
             None => return Observed::Absent,
             Some(Adopt::Id(id)) => match listing.get(id) {
                 Some(found) => vec![found],
+                // It was taken over, and is proven gone since: it is made anew.
+                None if self.is_gone(object.key(), id) => return Observed::Absent,
                 None => return Observed::Unknown(Waiting::External(format!("id {id}"))),
             },
             Some(Adopt::ByName) => listing
@@ -244,6 +246,12 @@ impl Engine {
                 "{} carries the marker of another object or installation",
                 found.id
             ))),
+            [found] if !self.is_in_project(&object.scope, &[named_project(spec)], found) => {
+                Observed::Blocked(Blocker::NotOurs(format!(
+                    "{} belongs to another project; log in to that one, or name it as projectRef, to adopt it",
+                    found.id
+                )))
+            }
             [found] => self
                 .seen(object, found, work, now)
                 .map_or_else(Observed::Unknown, Observed::Adoptable),
@@ -411,6 +419,12 @@ impl Engine {
             found.name,
             fields.join(", ")
         )))
+    }
+
+    /// Is the resource with this id one that this object once was?
+    fn is_gone(&self, key: &Key, id: &str) -> bool {
+        let record = self.journal.records.get(key);
+        record.is_some_and(|record| record.gone.as_deref() == Some(id))
     }
 
     /// Ownership is checked on our side: admin tokens and dropped filters show other projects.

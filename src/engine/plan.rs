@@ -385,6 +385,12 @@ fn is_left(want: &Wanted<'_>, difference: &Difference) -> bool {
 
 /// What keeps it from being created now.
 pub(super) fn unmet_at_birth(want: &Wanted<'_>) -> Option<Plan> {
+    // What was adopted may be less than what is needed to make another one.
+    if let Some(fault) = want.spec.and_then(|spec| want.kind.birth_fault(spec)) {
+        return Some(Plan::Blocked(Blocker::Invalid(format!(
+            "it cannot be made anew: {fault}"
+        ))));
+    }
     first_unmet(want, |unmet| {
         !want.kind.later().contains(&unmet.field.as_str())
     })

@@ -321,10 +321,8 @@ impl Engine {
         let Some(ticket) = self.depart(key, &scope, service, Intent::Inspect, delete, now) else {
             return;
         };
-        if delete {
-            if !self.is_replaced(key) {
-                self.spend(record, now);
-            }
+        if delete && !self.is_replaced(key) {
+            self.spend(record, now);
         }
         if let Some(work) = self.work.get_mut(key) {
             work.doing = Some(

@@ -1,18 +1,20 @@
 //! Fills a spec in: ids for references, values for templates, texts of files. What cannot be filled
 //! in yet is said by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::kinds;
+use crate::kinds::erased::AnyKind;
 use crate::kinds::need::{Declared, DeclaredWhat, Inputs, Material, Reading};
 use crate::manifest::{Key, Ref, ValueSource, lookup};
 
 use super::desired::Object;
 use super::plan::Unmet;
 use super::reason::{Blocker, Stage, Waiting};
+use super::scope::Scope;
 use super::{Engine, Link};
 
 /// A spec as far as it could be filled in.
@@ -30,6 +32,27 @@ pub(super) struct Resolved {
 type Met<T> = Result<T, Result<Waiting, Blocker>>;
 
 impl Engine {
+    /// Of a kind that is listed part by part: the parts that anything of ours is in.
+    pub(super) fn parts(&self, kind: &dyn AnyKind, scope: &Scope) -> Vec<(&'static str, String)> {
+        let Some((parameter, field)) = kind.part() else {
+            return Vec::new();
+        };
+        let is_ours = |key: &Key, of: &Scope| *key.kind == *kind.name() && of == scope;
+        let declared = self.desired.objects.values();
+        let declared = declared.filter(|object| is_ours(object.key(), &object.scope));
+        let wanted = declared.filter_map(|object| {
+            let resolved = self.resolve(object);
+            let content = resolved.spec.or(resolved.filter)?;
+            Some(content[field]["id"].as_str()?.to_owned())
+        });
+        let records = self.journal.records.iter();
+        let recorded = records
+            .filter(|(key, record)| is_ours(key, &record.scope))
+            .filter_map(|(_, record)| record.project.clone());
+        let parts: BTreeSet<String> = wanted.chain(recorded).collect();
+        parts.into_iter().map(|id| (parameter, id)).collect()
+    }
+
     pub(super) fn resolve(&self, object: &Object) -> Resolved {
         let mut ids: BTreeMap<&str, String> = BTreeMap::new();
         let mut inputs = Inputs {

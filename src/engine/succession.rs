@@ -244,15 +244,8 @@ impl Engine {
             }
             return;
         }
-        if let Some(work) = self.work.get_mut(&key) {
-            match decided {
-                Plan::Do(Todo {
-                    intent: Intent::Replace,
-                    ..
-                }) => work.replacing = Some(true),
-                Plan::Wait(_) | Plan::Suspended(_) => {}
-                _ => work.replacing = Some(false),
-            }
+        if let (Some(work), Some(replacing)) = (self.work.get_mut(&key), is_replacing(decided)) {
+            work.replacing = Some(replacing);
         }
         self.find_strays(object);
         let current = self.number(&key);
@@ -417,7 +410,23 @@ impl Engine {
         let (Some((base, _)), Some(id)) = (key.as_incarnation(), &record.id) else {
             return Ok(Vec::new());
         };
-        let mut followers = Vec::new();
+        // Without a journal, what is declared has to be seen before it can be said to use nothing.
+        let unseen = |other: &&Key| {
+            let is_managed = self
+                .desired
+                .objects
+                .get(*other)
+                .is_some_and(|object| object.accepted.spec.is_some());
+            let plan = self.work.get(*other).and_then(|work| work.plan.as_ref());
+            let is_blind = match plan {
+                None => true,
+                Some(Plan::Wait(waiting)) => waiting.is_blindness(),
+                Some(_) => false,
+            };
+            is_managed && is_blind && !self.journal.records.contains_key(*other)
+        };
+        let declared = self.desired.dependents.get(&base).into_iter().flatten();
+        let mut followers: Vec<Key> = declared.filter(unseen).cloned().collect();
         for (other, theirs) in &self.journal.records {
             if !theirs.refers_to.contains(&base) {
                 continue;
@@ -447,6 +456,23 @@ impl Engine {
             }
         }
         Ok(followers)
+    }
+}
+
+/// Is a successor wanted, as far as this decision says so? One that was begun is kept while the old
+/// one cannot be judged, and when it fails or vanishes.
+fn is_replacing(decided: &Plan) -> Option<bool> {
+    match decided {
+        Plan::Do(todo) => match &todo.intent {
+            Intent::Replace => Some(true),
+            Intent::Update(_) | Intent::Act(_) | Intent::Add(..) | Intent::Remove(..) => {
+                Some(false)
+            }
+            Intent::Delete => (!todo.why.is_empty()).then_some(false),
+            Intent::Create | Intent::Inspect | Intent::Remedy(_) | Intent::Adopt => None,
+        },
+        Plan::InSync | Plan::Blocked(Blocker::Immutable(_) | Blocker::Protected) => Some(false),
+        Plan::Wait(_) | Plan::Blocked(_) | Plan::Suspended(_) => None,
     }
 }
 

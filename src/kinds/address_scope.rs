@@ -30,6 +30,7 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Version of the addresses: 4 or 6.
+    #[schemars(extend("enum" = [4, 6]))]
     pub ip_version: u8,
     /// May every project use it? Needs an administrator, and can never be taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +150,10 @@ impl Kind for AddressScope {
             shared: Some(scope.shared),
             project_ref: scope.project_id.clone().map(Ref::Id),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.shared.take_if(|it| !*it);
     }
 
     fn status(scope: &Object, _: &Attached<'_>) -> Status {

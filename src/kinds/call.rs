@@ -305,6 +305,29 @@ pub struct List {
     pub items: &'static str,
     /// Microversion, for the services that have them.
     pub microversion: Option<Microversion>,
+    /// The same is asked for once more with each of these parameters, and all of it is one list: what
+    /// a service shows part by part only.
+    pub parts: Vec<(&'static str, String)>,
+}
+
+impl List {
+    /// The requests that make it up, none of them with parts of its own.
+    pub fn requests(&self) -> impl Iterator<Item = Self> {
+        let whole = Self {
+            parts: Vec::new(),
+            ..self.clone()
+        };
+        let parts: Vec<Self> = self
+            .parts
+            .iter()
+            .map(|(name, value)| {
+                let mut part = whole.clone();
+                part.query.push(((*name).to_owned(), value.clone()));
+                part
+            })
+            .collect();
+        std::iter::once(whole).chain(parts)
+    }
 }
 
 /// A 2xx answer whose body was read to its end and understood.

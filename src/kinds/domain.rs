@@ -90,6 +90,7 @@ impl Kind for Domain {
         Field::new("enabled", Change::Update),
     ];
     const CASCADE: &'static [&'static str] = &["Project", "User", "Group"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -116,6 +117,11 @@ impl Kind for Domain {
             description: Some(domain.description.clone().unwrap_or_default()),
             enabled: Some(domain.enabled),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.enabled.take_if(|it| *it);
     }
 
     fn status(domain: &Object, _: &Attached<'_>) -> Status {

@@ -29,9 +29,11 @@ pub struct Spec {
     /// Whom it is for.
     pub interface: Interface,
     /// The address.
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// The id of its region, which must exist; none if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["RegionOne"]))]
     pub region: Option<String>,
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +150,7 @@ impl Kind for Endpoint {
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &["/region"];
     const NATIVE_FILTERS: &'static [&'static str] = &["/region"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -184,6 +187,11 @@ impl Kind for Endpoint {
             description: Some(endpoint.description.clone().unwrap_or_default()),
             enabled: Some(endpoint.enabled),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.enabled.take_if(|it| *it);
     }
 
     fn status(endpoint: &Object, _: &Attached<'_>) -> Status {

@@ -2,63 +2,24 @@
 //!
 //! The only place where a `Value` becomes a `K::Spec` or a `K::Object`, and back.
 
-use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
-use crate::manifest::{self, Content, Group, Manifest, Problem, Ref, Shape};
+use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Row};
-use super::health::Health;
-use super::marker::Marker;
+pub use super::found::Found;
+pub use super::intent::Intent;
+pub use super::laws::unclassified;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
 use super::quota::{Demand, Nearby};
 use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
-
-pub use super::laws::unclassified;
-
-/// One resource as it was seen.
-#[derive(Clone)]
-pub struct Found {
-    /// Its id in the cloud.
-    pub id: String,
-    /// Its name there.
-    pub name: String,
-    /// The project it belongs to, where the API says.
-    pub project: Option<String>,
-    /// The marker that it carries.
-    pub marker: Option<Marker>,
-    /// See [`super::Identity::natural_key`].
-    pub natural_key: Option<String>,
-    /// See [`super::Identity::attached_to`].
-    pub attached_to: Vec<String>,
-    /// See [`super::Identity::part_of`].
-    pub part_of: Option<(&'static str, String)>,
-    /// See [`super::Identity::expires`].
-    pub expires: Option<Timestamp>,
-    /// What its state means.
-    pub health: Health,
-    /// The object itself, as its kind reads it.
-    pub object: Arc<dyn Any + Send + Sync>,
-}
-
-impl std::fmt::Debug for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .field("marker", &self.marker.map(|marker| marker.to_string()))
-            .field("health", &self.health)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A spec that was read from a manifest and found right.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,78 +30,6 @@ pub struct Accepted {
     pub filter: Option<Value>,
     /// Everything that the spec or the filter needs from outside.
     pub needs: Vec<Declared>,
-}
-
-impl Found {
-    /// The same as it is at this time: what has expired is there, and does not serve.
-    #[must_use]
-    pub fn at(mut self, now: Timestamp) -> Self {
-        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
-            self.health = Health::Off("expired".to_owned());
-        }
-        self
-    }
-}
-
-/// What one request is for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Intent {
-    /// Make it.
-    Create,
-    /// Bring these fields to what is wanted, in one update.
-    Update(Vec<&'static str>),
-    /// The action of one field.
-    Act(&'static str),
-    /// Add an element to a set.
-    Add(&'static str, Element),
-    /// Remove an element from a set.
-    Remove(&'static str, Element),
-    /// Move a stuck one on, by this action.
-    Remedy(String),
-    /// Write our marker onto it, by consent.
-    Adopt,
-    /// Read it alone: right before a deletion, or to learn whether it is gone.
-    Inspect,
-    /// Delete it.
-    Delete,
-    /// Make a new one beside it that takes its place, then delete it. No request of its own.
-    Replace,
-}
-
-impl std::fmt::Display for Intent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Create => f.write_str("create"),
-            Self::Update(fields) => write!(f, "update {}", fields.join(", ")),
-            Self::Act(field) => write!(f, "change {field}"),
-            Self::Add(field, _) => write!(f, "add to {field}"),
-            Self::Remove(field, _) => write!(f, "remove from {field}"),
-            Self::Remedy(action) => f.write_str(action),
-            Self::Adopt => f.write_str("adopt"),
-            Self::Inspect => f.write_str("inspect"),
-            Self::Delete => f.write_str("delete"),
-            Self::Replace => f.write_str("make the one that takes its place"),
-        }
-    }
-}
-
-impl Intent {
-    /// The verb alone, from a closed set: a metric's label.
-    #[must_use]
-    pub const fn verb(&self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update(_) => "update",
-            Self::Act(_) => "act",
-            Self::Add(..) => "add",
-            Self::Remove(..) => "remove",
-            Self::Remedy(_) => "remedy",
-            Self::Adopt => "adopt",
-            Self::Inspect => "inspect",
-            Self::Delete => "delete",
-            Self::Replace => "replace",
-        }
-    }
 }
 
 impl std::fmt::Debug for dyn AnyKind {
@@ -171,6 +60,12 @@ pub trait AnyKind: Sync {
     fn cascade(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
+    /// See [`Kind::OF_THE_CLOUD`].
+    fn of_the_cloud(&self) -> bool;
+    /// See [`Kind::UNTOLD`].
+    fn untold(&self) -> &'static [&'static str];
+    /// See [`Kind::ADOPTABLE`].
+    fn adoptable(&self) -> bool;
     /// FIELDS without the types.
     fn rows(&self) -> Vec<Row>;
     /// See [`Kind::list`].
@@ -194,6 +89,14 @@ pub trait AnyKind: Sync {
 
     /// See [`Kind::project`]; `null` when it does not serialize, which is a bug.
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value;
+    /// The same without what goes without saying: see [`Kind::abridge`].
+    fn abridged(&self, found: &Found, attached: &Attached<'_>) -> Value;
+    /// See [`Kind::made_by_cloud`].
+    fn made_by_cloud(&self, found: &Found) -> Option<&'static str>;
+    /// See [`Kind::needs`]; none when the spec is not understood.
+    fn needs(&self, spec: &Value) -> Vec<Declared>;
+    /// Why one that was adopted cannot be made again from this spec, if it cannot.
+    fn birth_fault(&self, spec: &Value) -> Option<String>;
     /// See [`Kind::status`].
     fn status(&self, found: &Found, attached: &Attached<'_>) -> Value;
 
@@ -214,6 +117,8 @@ pub trait AnyKind: Sync {
     fn choose(&self, filter: &Value, objects: &[&Found]) -> Vec<usize>;
     /// The spec's own name for the resource, if it has one.
     fn resource_name(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::PART`].
+    fn part(&self) -> Option<(&'static str, &'static str)>;
     /// See [`Kind::child`].
     fn child(&self, spec: &Value, name: &str) -> Option<Child>;
     /// See [`Kind::natural_key`].
@@ -343,6 +248,18 @@ impl<K: Kind> AnyKind for Of<K> {
         K::HOLDS_DATA
     }
 
+    fn of_the_cloud(&self) -> bool {
+        K::OF_THE_CLOUD
+    }
+
+    fn untold(&self) -> &'static [&'static str] {
+        K::UNTOLD
+    }
+
+    fn adoptable(&self) -> bool {
+        K::ADOPTABLE
+    }
+
     fn rows(&self) -> Vec<Row> {
         K::FIELDS
             .iter()
@@ -387,7 +304,12 @@ impl<K: Kind> AnyKind for Of<K> {
                 };
                 let mut spec: K::Spec = manifest::typed_all(manifest, base, value)
                     .map_err(|known| with(known, asked))?;
+                let exists = matches!(manifest.policy.adopt, Some(Adopt::Id(_)));
+                problems.extend(unadoptable::<K>(manifest));
                 for complaint in K::check(&spec) {
+                    if complaint.at_birth && exists {
+                        continue;
+                    }
                     let pointer = format!("{base}{}", complaint.pointer);
                     problems.push(manifest.problem(
                         &pointer,
@@ -463,6 +385,32 @@ impl<K: Kind> AnyKind for Of<K> {
         Self::object(found).map_or(Value::Null, |object| json(&K::project(object, attached)))
     }
 
+    fn abridged(&self, found: &Found, attached: &Attached<'_>) -> Value {
+        Self::object(found).map_or(Value::Null, |object| {
+            let mut spec = K::project(object, attached);
+            K::abridge(&mut spec);
+            json(&spec)
+        })
+    }
+
+    fn made_by_cloud(&self, found: &Found) -> Option<&'static str> {
+        K::made_by_cloud(Self::object(found).ok()?)
+    }
+
+    fn needs(&self, spec: &Value) -> Vec<Declared> {
+        let mut needs = Vec::new();
+        if let Ok(mut spec) = Self::typed(spec) {
+            K::needs(&mut spec, &mut |need| needs.push(need.declare()));
+        }
+        needs
+    }
+
+    fn birth_fault(&self, spec: &Value) -> Option<String> {
+        let complaints = K::check(&Self::typed(spec).ok()?);
+        let fault = complaints.into_iter().find(|it| it.at_birth)?;
+        Some(fault.message)
+    }
+
     fn status(&self, found: &Found, attached: &Attached<'_>) -> Value {
         Self::object(found).map_or(Value::Null, |object| json(&K::status(object, attached)))
     }
@@ -509,6 +457,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn resource_name(&self, spec: &Value) -> Option<String> {
         spec["name"].as_str().map(str::to_owned)
+    }
+
+    fn part(&self) -> Option<(&'static str, &'static str)> {
+        K::PART
     }
 
     fn child(&self, spec: &Value, name: &str) -> Option<Child> {
@@ -661,6 +613,17 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
     {
         *reference = Ref::Id(id);
     }
+}
+
+/// What cannot carry our marker, and has no key of its own either, cannot be taken over.
+fn unadoptable<K: Kind>(manifest: &Manifest) -> Option<Problem> {
+    let asks = manifest.policy.adopt.is_some() && !K::ADOPTABLE;
+    let message = format!(
+        "a {} cannot be adopted: nothing of it can be changed",
+        K::NAME
+    );
+    let hint = "refer to it by `import: {id: ...}` with managementPolicy: unmanaged".to_owned();
+    asks.then(|| manifest.problem("/spec/adopt", Code::InvalidValue, message, Some(hint)))
 }
 
 /// Problems, and what else there is to say when these are known.

@@ -217,6 +217,9 @@ fn covers(want: &Value, have: &Value) -> bool {
                     .zip(have)
                     .all(|(wanted, there)| covers(wanted, there))
         }
+        // Of nothing nothing is missing.
+        (Value::Object(want), Value::Null) => want.values().all(|wanted| covers(wanted, have)),
+        (Value::Array(want), Value::Null) => want.is_empty(),
         _ => want == have,
     }
 }
@@ -266,6 +269,22 @@ mod tests {
             (found[0].field, &found[0].have, &found[0].want),
             ("size", &json!(5), &json!(6))
         );
+    }
+
+    #[test]
+    fn what_is_empty_is_the_same_as_what_is_not_there() {
+        let rows = [row("rules", Class::Replace, Compare::Value)];
+        for (want, is_drift) in [
+            (json!({}), false),
+            (json!([]), false),
+            (json!({"max": null}), false),
+            (json!({"max": 1}), true),
+            (json!([1]), true),
+            (json!(0), true),
+        ] {
+            let found = diff(&rows, &json!({ "rules": want }), &json!({}));
+            assert_eq!(!found.is_empty(), is_drift, "{want}");
+        }
     }
 
     #[test]

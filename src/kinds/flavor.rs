@@ -27,6 +27,10 @@ pub struct Spec {
     pub name: Option<String>,
     /// Id of the flavor; chosen by Nova if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 255),
+        regex(pattern = r"^[a-zA-Z0-9._-]([a-zA-Z0-9. _-]*[a-zA-Z0-9._-])?$")
+    )]
     pub id: Option<String>,
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,6 +207,7 @@ impl Kind for Flavor {
     ];
     const NATIVE_FILTERS: &'static [&'static str] =
         &["/ephemeral", "/swap", "/minRam", "/minVcpus", "/minDisk"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -238,6 +243,14 @@ impl Kind for Flavor {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.ephemeral.take_if(|it| *it == 0);
+        let _ = spec.swap.take_if(|it| *it == 0);
+        let _ = spec.is_public.take_if(|it| *it);
+        let _ = spec.extra_specs.take_if(|it| it.is_empty());
+    }
+
     fn status(flavor: &Object, _: &Attached<'_>) -> Status {
         Status {
             name: flavor.name.clone(),
@@ -254,6 +267,15 @@ impl Kind for Flavor {
 
     fn check(spec: &Spec) -> Vec<Complaint> {
         let mut complaints = Vec::new();
+        let fits = |c: char| c.is_ascii_alphanumeric() || ". _-".contains(c);
+        let is_id =
+            |id: &str| (1..=255).contains(&id.len()) && id.trim() == id && id.chars().all(fits);
+        if spec.id.as_deref().is_some_and(|id| !is_id(id)) {
+            complaints.push(Complaint::new(
+                "/id",
+                "an id is 1 to 255 letters, digits, spaces and . _ -, without a space at its ends",
+            ));
+        }
         if spec.ram == 0 {
             complaints.push(Complaint::new(
                 "/ram",

@@ -229,6 +229,11 @@ impl Kind for FloatingIp {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
     fn status(address: &Object, _: &Attached<'_>) -> Status {
         Status {
             standard: address.standard.status(),

@@ -92,6 +92,7 @@ impl Kind for Group {
         // Keystone: "Cannot change Domain ID".
         Field::new("domainRef", Change::Replace),
     ];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -119,6 +120,10 @@ impl Kind for Group {
             description: Some(group.description.clone().unwrap_or_default()),
             domain_ref: keystone::by_id(&group.domain_id),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
     }
 
     fn status(group: &Object, _: &Attached<'_>) -> Status {

@@ -34,6 +34,7 @@ pub struct Spec {
     pub key_type: Option<KeyType>,
     /// The public key itself. Its comment is not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINPtmIMnPDYcDI1FWLU0ZmWYXZDi6dmBWf1DPFkxUbBR me@here"]))]
     pub public_key: Option<String>,
     /// A file with the public key, beside the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +116,7 @@ impl Kind for KeyPair {
         Field::new("publicKeyFile", Change::Birth),
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &["/publicKeyFile"];
+    const UNTOLD: &'static [&'static str] = &["the private key"];
 
     type Spec = Spec;
     type Filter = Filter;

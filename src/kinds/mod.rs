@@ -12,9 +12,11 @@ pub mod erased;
 pub mod field;
 pub mod flavor;
 pub mod floating_ip;
+mod found;
 pub mod group;
 pub mod health;
 pub mod image;
+pub mod intent;
 pub mod keypair;
 pub mod keystone;
 pub mod laws;
@@ -233,6 +235,8 @@ pub struct Complaint {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
+    /// It keeps one from being made, and does not matter to one that exists.
+    pub at_birth: bool,
 }
 
 impl Complaint {
@@ -243,7 +247,15 @@ impl Complaint {
             pointer: pointer.into(),
             message: message.into(),
             hint: None,
+            at_birth: false,
         }
+    }
+
+    /// The same complaint, about the making only: what adopts a resource is let off.
+    #[must_use]
+    pub const fn at_birth(mut self) -> Self {
+        self.at_birth = true;
+        self
     }
 
     /// The same complaint with a hint.
@@ -304,8 +316,18 @@ pub trait Kind: Send + Sync + Sized + 'static {
     const NATIVE_FIELDS: &'static [&'static str] = &[];
     /// The same for the filter.
     const NATIVE_FILTERS: &'static [&'static str] = &[];
+    /// For what is listed part by part: the parameter of the list, and the field of spec and filter
+    /// that says which part an object is in. What is found in a part says so as its project.
+    const PART: Option<(&'static str, &'static str)> = None;
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
+    /// True for kinds that belong to the cloud rather than to a project, which only administrators
+    /// change: an export has them when it is asked for them by name.
+    const OF_THE_CLOUD: bool = false;
+    /// What the API never gives back, in words: it cannot be exported.
+    const UNTOLD: &'static [&'static str] = &[];
+    /// Whether our marker can be written onto one that exists, or none is needed.
+    const ADOPTABLE: bool = true;
 
     /// What a person may ask for; `None` in a field means "I do not mind".
     type Spec: Serialize + DeserializeOwned + JsonSchema;
@@ -330,6 +352,19 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// `status.resource` of this object.
     fn status(object: &Self::Object, attached: &Attached<'_>) -> Self::Status;
+
+    /// Leaves out of a projected spec what a resource has anyway when nobody says so, so that an
+    /// exported manifest is short. What is left asks for the same resource.
+    fn abridge(spec: &mut Self::Spec) {
+        let _ = spec;
+    }
+
+    /// Why it is none that a person made, if the cloud made it by itself: it goes with another one,
+    /// and is not exported.
+    fn made_by_cloud(object: &Self::Object) -> Option<&'static str> {
+        let _ = object;
+        None
+    }
 
     /// Visits everything that the spec needs from outside.
     fn needs(spec: &mut Self::Spec, visit: &mut dyn FnMut(Need<'_>)) {
@@ -561,6 +596,7 @@ pub trait Kind: Send + Sync + Sized + 'static {
                 .collect(),
             items: many,
             microversion: read,
+            parts: Vec::new(),
         }
     }
 

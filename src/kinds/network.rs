@@ -47,9 +47,11 @@ pub struct Spec {
     pub port_security_enabled: Option<bool>,
     /// DNS domain of its ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["example.org.", ""]))]
     pub dns_domain: Option<String>,
     /// Availability zones to place its services in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [["nova"]]))]
     pub availability_zone_hints: Option<Vec<String>>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,6 +244,17 @@ impl Kind for Network {
             tags: Some(network.standard.tags()),
             project_ref: network.standard.project_ref(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.shared.take_if(|it| !*it);
+        let _ = spec.external.take_if(|it| !*it);
+        let _ = spec.port_security_enabled.take_if(|it| *it);
+        let _ = spec.dns_domain.take_if(|it| it.is_empty());
+        let _ = spec.availability_zone_hints.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
     }
 
     fn status(network: &Object, _: &Attached<'_>) -> Status {

@@ -91,7 +91,7 @@ pub struct Wanted<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
     /// Where to, `10.0.0.0/8`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "cidr"))]
     pub destination: IpNet,
     /// The next router on the way.
     pub next_hop: IpAddr,

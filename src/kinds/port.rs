@@ -6,9 +6,7 @@
 mod shape;
 
 use std::fmt;
-use std::net::IpAddr;
 
-use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +20,7 @@ use super::neutron::{self, Wanted};
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
 };
+use spelling::{block, canonical_block, canonical_mac, is_mac};
 
 pub use shape::*;
 
@@ -146,6 +145,31 @@ impl Kind for Port {
             tags: Some(port.standard.tags()),
             project_ref: port.standard.project_ref(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.allowed_address_pairs.take_if(|it| it.is_empty());
+        // Neutron's own prefix: nobody chose it.
+        let _ = spec.mac_address.take_if(|it| it.starts_with("fa:16:3e:"));
+        if spec.port_security == Some(PortSecurity::Disabled) {
+            spec.security_group_refs = None;
+        }
+        let is_usual = |it: &mut PortSecurity| *it == PortSecurity::Enabled;
+        let _ = spec.port_security.take_if(is_usual);
+        let _ = spec.vnic_type.take_if(|it| it == "normal");
+        let _ = spec.trusted_vif.take_if(|it| !*it);
+        // Newer clouds say true of every port, older ones false.
+        spec.propagate_uplink_status = None;
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
+    fn made_by_cloud(port: &Object) -> Option<&'static str> {
+        let owner = port.device_owner.as_str();
+        let by_person =
+            owner.is_empty() || owner.starts_with("compute:") || owner == "trunk:subport";
+        (!by_person).then_some("it belongs to a router, DHCP or another service")
     }
 
     fn status(port: &Object, _: &Attached<'_>) -> Status {
@@ -495,31 +519,6 @@ impl From<&AddressPair> for Pair {
     }
 }
 
-/// An address is a block of one.
-fn block(text: &str) -> Option<IpNet> {
-    text.parse()
-        .ok()
-        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-}
-
-/// One spelling for each block: host bits are zero, and a block of one is an address.
-fn canonical_block(text: &str) -> String {
-    match block(text) {
-        Some(block) if block.prefix_len() == block.max_prefix_len() => block.addr().to_string(),
-        Some(block) => block.trunc().to_string(),
-        None => text.to_owned(),
-    }
-}
-
-fn canonical_mac(text: &str) -> String {
-    text.to_ascii_lowercase().replace('-', ":")
-}
-
-fn is_mac(text: &str) -> bool {
-    let parts: Vec<&str> = text.split([':', '-']).collect();
-    let is_byte = |part: &&str| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit());
-    parts.len() == 6 && parts.iter().all(is_byte)
-}
-
+mod spelling;
 #[cfg(test)]
 mod tests;

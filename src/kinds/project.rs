@@ -125,6 +125,7 @@ impl Kind for Project {
         // Keystone: "Cannot change Domain ID".
         Field::new("domainRef", Change::Replace),
     ];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -154,6 +155,12 @@ impl Kind for Project {
             enabled: Some(project.enabled),
             tags: Some(project.tags.clone()),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.enabled.take_if(|it| *it);
+        let _ = spec.tags.take_if(|it| it.is_empty());
     }
 
     fn status(project: &Object, _: &Attached<'_>) -> Status {

@@ -1,7 +1,7 @@
-//! Keystone roles, as far as they belong to no domain.
+//! Keystone roles, of a domain or of none. Needs a cloud administrator.
 //!
-//! Roles of a domain are listed by Keystone only to who asks for that one domain, so that no list
-//! shows all roles: a spec with `domainRef` is refused in words. Needs a cloud administrator.
+//! Keystone lists the roles of a domain only to who asks for that one domain, so the list is made up
+//! of one for no domain and one for each that is declared.
 //! API: <https://docs.openstack.org/api-ref/identity/v3/#roles>.
 
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use super::call::{Call, Service};
 use super::field::{Change, Field};
 use super::health::Health;
 use super::keystone;
+use super::need::Need;
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Never, Refusal,
 };
@@ -23,25 +24,29 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
-    /// Name in the cloud, unique among the roles of no domain; the object's own name if not set.
+    /// Name in the cloud, unique in its domain, or among the roles of none; the object's own name if
+    /// not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Free text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Refused: no list of Keystone shows the roles of all domains together, so that a missing one could
-    /// not be told from one that is not shown.
+    /// The domain that it belongs to: such a role permits nothing by itself, but may imply others. It
+    /// belongs to none if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain_ref: Option<Ref>,
 }
 
-/// Chooses a role that belongs to no domain.
+/// Chooses a role: of this domain, or of none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Filter {
     /// Exact name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The domain that it belongs to; none if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_ref: Option<Ref>,
 }
 
 /// What is known of a role.
@@ -89,7 +94,9 @@ impl Kind for Role {
         Field::new("description", Change::Update),
         Field::new("domainRef", Change::Replace),
     ];
+    const PART: Option<(&'static str, &'static str)> = Some(("domain_id", "domainRef"));
     const CASCADE: &'static [&'static str] = &["RoleAssignment"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -101,8 +108,8 @@ impl Kind for Role {
         Identity {
             id: role.id.clone(),
             name: role.name.clone(),
-            // Names of roles of a domain are another's.
-            natural_key: role.domain_id.is_none().then(|| role.name.clone()),
+            project: role.domain_id.clone(),
+            natural_key: Some(key(role.domain_id.as_deref(), &role.name)),
             ..Identity::default()
         }
     }
@@ -119,6 +126,10 @@ impl Kind for Role {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+    }
+
     fn status(role: &Object, _: &Attached<'_>) -> Status {
         Status {
             name: role.name.clone(),
@@ -127,17 +138,25 @@ impl Kind for Role {
         }
     }
 
+    fn needs(spec: &mut Spec, visit: &mut dyn FnMut(Need<'_>)) {
+        keystone::visit("/domainRef", "Domain", spec.domain_ref.as_mut(), visit);
+    }
+
+    fn filter_needs(filter: &mut Filter, visit: &mut dyn FnMut(Need<'_>)) {
+        keystone::visit("/domainRef", "Domain", filter.domain_ref.as_mut(), visit);
+    }
+
     fn check(spec: &Spec) -> Vec<Complaint> {
-        let of_domain = spec.domain_ref.as_ref().map(|_| {
-            Complaint::new("/domainRef", "roles of a domain are not managed")
-                .hint("Keystone lists them only domain by domain; leave domainRef out")
-        });
         let name = keystone::check("/name", spec.name.as_deref(), 255);
-        of_domain.into_iter().chain(name).collect()
+        name.into_iter().collect()
     }
 
     fn natural_key(spec: &Spec, name: &str) -> Option<String> {
-        Some(spec.name.clone().unwrap_or_else(|| name.to_owned()))
+        let name = spec.name.as_deref().unwrap_or(name);
+        match &spec.domain_ref {
+            None => Some(key(None, name)),
+            Some(domain) => Some(key(Some(domain.id()?), name)),
+        }
     }
 
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {
@@ -162,6 +181,15 @@ impl Kind for Role {
 
     fn matches(filter: &Filter, role: &Object) -> bool {
         filter.name.as_ref().is_none_or(|it| *it == role.name)
+            && filter.domain_ref.as_ref().map(Ref::id) == role.domain_id.as_deref().map(Some)
+    }
+}
+
+/// Names of roles are unique in their domain, and among those of none.
+fn key(domain: Option<&str>, name: &str) -> String {
+    match domain {
+        Some(domain) => format!("{domain}/{name}"),
+        None => name.to_owned(),
     }
 }
 
@@ -169,6 +197,7 @@ fn property(spec: &Spec, field: &str) -> Option<(&'static str, Value)> {
     Some(match field {
         "name" => ("name", json!(spec.name.as_ref()?)),
         "description" => ("description", json!(spec.description.as_ref()?)),
+        "domainRef" => ("domain_id", json!(spec.domain_ref.as_ref()?.id()?)),
         _ => return None,
     })
 }
@@ -214,14 +243,22 @@ mod tests {
 
     #[test]
     fn a_role_of_a_domain_is_no_role_of_none() {
+        let kind = Of::<Role>::NEW;
         let mut role: Value = serde_json::from_str(RECORDED).unwrap();
         role["domain_id"] = json!("d1");
-        assert_eq!(look::<Role>(role).natural_key, None);
-        assert_eq!(
-            complaints::<Role>(&json!({"domainRef": "d"})),
-            ["/domainRef"]
-        );
-        assert_eq!(complaints::<Role>(&wanted()), [] as [&str; 0]);
+        let found = look::<Role>(role);
+        assert_eq!(found.natural_key.as_deref(), Some("d1/sw-role"));
+        let of = |domain: Value| {
+            let spec = json!({"name": "sw-role", "domainRef": domain});
+            kind.natural_key(&spec, "called")
+        };
+        assert_eq!(of(json!({"id": "d1"})), found.natural_key);
+        assert_eq!(of(json!("later")), None, "it cannot be told yet");
+        assert!(!chooses::<Role>(&json!({"name": "sw-role"}), &found));
+        let filter = json!({"name": "sw-role", "domainRef": {"id": "d1"}});
+        assert!(chooses::<Role>(&filter, &found));
+        let create = request::<Role>(&Intent::Create, &json!({"domainRef": {"id": "d1"}}), None);
+        assert_eq!(body(&create.unwrap())["role"]["domain_id"], "d1");
     }
 
     #[test]

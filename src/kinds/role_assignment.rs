@@ -128,6 +128,7 @@ impl Kind for RoleAssignment {
         Field::new("projectRef", Change::Replace),
         Field::new("domainRef", Change::Replace),
     ];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;

@@ -53,6 +53,7 @@ pub struct Spec {
     pub distributed: Option<bool>,
     /// Availability zones to place it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [["nova"]]))]
     pub availability_zone_hints: Option<Vec<String>>,
     /// Tags; the whole set is owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +254,17 @@ impl Kind for Router {
             tags: Some(router.standard.tags()),
             project_ref: router.standard.project_ref(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.external_gateways.take_if(|it| it.is_empty());
+        let _ = spec.enable_snat.take_if(|it| *it);
+        let _ = spec.routes.take_if(|it| it.is_empty());
+        let _ = spec.distributed.take_if(|it| !*it);
+        let _ = spec.availability_zone_hints.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
     }
 
     fn status(router: &Object, _: &Attached<'_>) -> Status {

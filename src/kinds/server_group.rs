@@ -155,6 +155,7 @@ impl Kind for ServerGroup {
         Field::new("policy", Change::Replace),
         Field::new("rules", Change::Replace),
     ];
+    const ADOPTABLE: bool = false;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -186,6 +187,11 @@ impl Kind for ServerGroup {
             policy: serde_json::from_value(json!(policy)).unwrap_or(Policy::SoftAffinity),
             rules: group.rules(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let is_usual = |it: &mut Rules| it.max_server_per_host.is_none();
+        let _ = spec.rules.take_if(is_usual);
     }
 
     fn status(group: &Object, _: &Attached<'_>) -> Status {

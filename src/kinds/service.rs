@@ -106,6 +106,7 @@ impl Kind for Service {
         Field::new("enabled", Change::Update),
     ];
     const CASCADE: &'static [&'static str] = &["Endpoint"];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -134,6 +135,10 @@ impl Kind for Service {
             description: Some(service.description.clone().unwrap_or_default()),
             enabled: service.enabled,
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
     }
 
     fn status(service: &Object, _: &Attached<'_>) -> Status {

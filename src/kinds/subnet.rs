@@ -34,7 +34,7 @@ pub struct Spec {
     /// The network that it belongs to.
     pub network_ref: Ref,
     /// The address block, `192.168.50.0/24`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "cidr"))]
     pub cidr: IpNet,
     /// 4 or 6; what the address block says if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,7 +154,7 @@ pub struct Filter {
     pub network_ref: Option<Ref>,
     /// The address block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "cidr"))]
     pub cidr: Option<IpNet>,
     /// 4 or 6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ pub struct Status {
     #[serde(rename = "networkID")]
     pub network_id: String,
     /// The address block.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "cidr"))]
     pub cidr: IpNet,
     /// 4 or 6.
     pub ip_version: u8,
@@ -347,6 +347,22 @@ impl Kind for Subnet {
             tags: Some(subnet.standard.tags()),
             project_ref: subnet.standard.project_ref(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        spec.ip_version = None;
+        let first = usual_gateway(&spec.cidr);
+        let pools = usual_pools(&spec.cidr, spec.gateway.as_ref().and_then(|it| it.ip));
+        let _ = spec.allocation_pools.take_if(|it| *it == pools);
+        let _ = spec.gateway.take_if(|it| it.ip.is_some() && it.ip == first);
+        let _ = spec.enable_dhcp.take_if(|it| *it);
+        let _ = spec.dns_nameservers.take_if(|it| it.is_empty());
+        let _ = spec.dns_publish_fixed_ip.take_if(|it| !*it);
+        let _ = spec.host_routes.take_if(|it| it.is_empty());
+        let is_usual = |it: &mut Ipv6| it.address_mode.is_none() && it.ra_mode.is_none();
+        let _ = spec.ipv6.take_if(is_usual);
+        let _ = spec.tags.take_if(|it| it.is_empty());
     }
 
     fn status(subnet: &Object, _: &Attached<'_>) -> Status {
@@ -611,6 +627,50 @@ fn write(body: &mut Map<String, Value>, spec: &Spec, field: &str) {
             neutron::set(body, "host_routes", spec.host_routes.as_ref().map(hops));
         }
         _ => {}
+    }
+}
+
+/// The gateway that Neutron chooses: the first address after the network's own.
+fn usual_gateway(block: &IpNet) -> Option<IpAddr> {
+    address(block, number(block.network()).saturating_add(1))
+}
+
+/// The pools that Neutron makes when none are asked for: all but the network's own address, the
+/// gateway and, of IPv4, the broadcast address.
+fn usual_pools(block: &IpNet, gateway: Option<IpAddr>) -> Vec<Pool> {
+    let first = number(block.network()).saturating_add(1);
+    let last = match block {
+        IpNet::V4(_) => number(block.broadcast()).saturating_sub(1),
+        IpNet::V6(_) => number(block.broadcast()),
+    };
+    let gateway = gateway.map(number);
+    let ranges = match gateway.filter(|it| (first..=last).contains(it)) {
+        Some(at) => vec![(first, at - 1), (at.saturating_add(1), last)],
+        None => vec![(first, last)],
+    };
+    let pool = |(start, end): (u128, u128)| {
+        let (start, end) = (address(block, start)?, address(block, end)?);
+        Some(Pool { start, end })
+    };
+    ranges
+        .into_iter()
+        .filter(|(start, end)| start <= end)
+        .filter_map(pool)
+        .collect()
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// The address of this number, of the block's version.
+fn address(block: &IpNet, number: u128) -> Option<IpAddr> {
+    match block {
+        IpNet::V4(_) => u32::try_from(number).ok().map(|it| IpAddr::V4(it.into())),
+        IpNet::V6(_) => Some(IpAddr::V6(number.into())),
     }
 }
 

@@ -257,6 +257,13 @@ impl Kind for Trunk {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.admin_state_up.take_if(|it| *it);
+        let _ = spec.subports.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+    }
+
     fn status(trunk: &Object, _: &Attached<'_>) -> Status {
         let subport = |it: &SubportObject| SubportStatus {
             port_id: it.port_id.clone(),

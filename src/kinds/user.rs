@@ -128,6 +128,8 @@ impl Kind for User {
         // Keystone: "Cannot change Domain ID".
         Field::new("domainRef", Change::Replace),
     ];
+    const OF_THE_CLOUD: bool = true;
+    const UNTOLD: &'static [&'static str] = &["the password"];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -158,6 +160,13 @@ impl Kind for User {
             enabled: Some(user.enabled),
             password_ref: user.digest.clone(),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.enabled.take_if(|it| *it);
+        // A digest of ours, and no name of a Secret.
+        spec.password_ref = None;
     }
 
     fn status(user: &Object, _: &Attached<'_>) -> Status {

@@ -53,6 +53,7 @@ pub struct Spec {
     pub volume_type_ref: Option<Ref>,
     /// Availability zone; the cloud's default if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["nova"]))]
     pub availability_zone: Option<String>,
     /// An image to copy onto the volume when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,6 +273,20 @@ impl Kind for Volume {
             snapshot_ref: volume.snapshot_id.clone().map(Ref::Id),
             source_volume_ref: volume.source_volid.clone().map(Ref::Id),
             metadata: Some(metadata(volume, false)),
+        }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        // The zone of hosts that were given none.
+        let _ = spec.availability_zone.take_if(|it| it == "nova");
+        let _ = spec.metadata.take_if(|it| it.is_empty());
+        // A copy names the image of what it was made from too.
+        if spec.snapshot_ref.is_some() {
+            (spec.source_volume_ref, spec.image_ref) = (None, None);
+        }
+        if spec.source_volume_ref.is_some() {
+            spec.image_ref = None;
         }
     }
 

@@ -185,6 +185,11 @@ impl Kind for VolumeSnapshot {
         }
     }
 
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.metadata.take_if(|it| it.is_empty());
+    }
+
     fn status(snapshot: &Object, _: &Attached<'_>) -> Status {
         Status {
             name: snapshot.name.clone().unwrap_or_default(),

@@ -128,6 +128,7 @@ impl Kind for VolumeType {
         // The name is the identity.
         Field::new("name", Change::Replace),
     ];
+    const OF_THE_CLOUD: bool = true;
 
     type Spec = Spec;
     type Filter = Filter;
@@ -155,6 +156,12 @@ impl Kind for VolumeType {
             is_public: kind.is_public,
             extra_specs: Some(extra_specs(kind)),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.is_public.take_if(|it| *it);
+        let _ = spec.extra_specs.take_if(|it| it.is_empty());
     }
 
     fn status(kind: &Object, _: &Attached<'_>) -> Status {

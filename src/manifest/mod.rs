@@ -25,11 +25,12 @@ mod secret;
 mod suggest;
 pub mod template;
 pub mod typed;
+pub mod write;
 mod yaml;
 
 pub use duration::{duration_text, parse_duration};
 pub use key::{BadKey, DEFAULT_NAMESPACE, INCARNATIONS, Key};
-pub use names::name_fault;
+pub use names::{mend as mend_name, name_fault};
 pub use parse::Shape;
 pub use place::{Mark, Origin, Places, words};
 pub use policy::{

@@ -24,7 +24,8 @@ pub(super) fn namespace_fault(name: &str) -> Option<&'static str> {
 }
 
 /// The nearest name that would be accepted, if one comes out of it.
-pub(super) fn mend(name: &str) -> Option<String> {
+#[must_use]
+pub fn mend(name: &str) -> Option<String> {
     let mended: String = name
         .to_lowercase()
         .chars()

@@ -1,6 +1,6 @@
 //! One YAML document: its value by `serde-saphyr`, its places by the events of the same parser.
 //!
-//! The only file that knows these crates; their interfaces move.
+//! With `write`, the only file that knows these crates; their interfaces move.
 
 use std::sync::Arc;
 

@@ -291,7 +291,7 @@ async fn the_scope_is_the_fingerprint_of_where_one_is() {
         scope.endpoints[&Service::Compute],
         "http://cloud.example/compute/v2.1"
     );
-    assert_eq!(scope.endpoints.len(), 5);
+    assert_eq!(scope.endpoints.len(), 6);
 }
 
 #[tokio::test]

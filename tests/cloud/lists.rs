@@ -12,6 +12,7 @@ fn list(service: Service, path: &'static str, items: &'static str) -> List {
         query: vec![("project_id".into(), "p 1".into())],
         items,
         microversion: None,
+        parts: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ fn list(service: Service, path: &'static str, items: &'static str) -> List {
         query: Vec::new(),
         items,
         microversion,
+        parts: Vec::new(),
     }
 }
 

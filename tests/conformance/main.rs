@@ -16,11 +16,14 @@
 )]
 
 mod cloud;
+mod coverage;
 mod pattern;
 mod run;
 mod story;
 
 use serde_json::{Value, json};
+use stackward::kinds::KINDS;
+use stackward::kinds::call::{Call, Method, Service};
 
 use cloud::Cloud;
 use pattern::Names;
@@ -50,6 +53,48 @@ async fn a_real_openstack_answers_as_the_file_says() {
     let run = uuid::Uuid::new_v4().simple().to_string();
     let report = run::run(Cloud::real(), reach(names, &run[..8]), &chosen()).await;
     conclude(&report);
+}
+
+#[test]
+fn every_kind_is_listed_read_and_deleted_by_a_step() {
+    for kind in KINDS {
+        assert_eq!(
+            coverage::lacking_list(&kind.list()),
+            None,
+            "{}",
+            kind.name()
+        );
+        let id = match kind.name() {
+            "RoleAssignment" => "projects/p/users/u/roles/r",
+            _ => "id",
+        };
+        let read = kind.read(id);
+        let delete = Call {
+            method: Method::Delete,
+            ..read.clone()
+        };
+        // A router's interface is a port that is taken away by an action of the router.
+        let calls = match kind.name() {
+            "RouterInterface" => vec![read],
+            _ => vec![read, delete],
+        };
+        for call in calls {
+            assert_eq!(coverage::lacking(&call), None, "{}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn a_request_that_no_step_asks_is_noticed() {
+    let call = |route, body| Call::new(Service::Network, Method::Post, route, route).json(body);
+    let known = call("networks", json!({"network": {"name": "n", "mtu": 1}}));
+    assert_eq!(coverage::lacking(&known), None);
+    let field = call("networks", json!({"network": {"colour": "red"}}));
+    let lacking = coverage::lacking(&field).unwrap();
+    assert!(lacking.contains("`network.colour`"), "{lacking}");
+    let foreign = call("nonesuch", json!({}));
+    let lacking = coverage::lacking(&foreign).unwrap();
+    assert!(lacking.contains("POST nonesuch"), "{lacking}");
 }
 
 /// What every story may use from the start.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::cloud::{Answer, Cloud, Request};
 use super::pattern::{self, Look, Names};
@@ -327,14 +328,17 @@ fn shown(request: &Request) -> String {
     text
 }
 
-/// Becomes true at Ctrl-C, so that what was made is still taken back.
+/// Becomes true at Ctrl-C or SIGTERM, so that what was made is still taken back.
 fn interruption() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            seen.store(true, Ordering::Relaxed);
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
         }
+        seen.store(true, Ordering::Relaxed);
     });
     flag
 }

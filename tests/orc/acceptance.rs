@@ -108,14 +108,6 @@ fn what_orc_accepts_is_accepted_and_what_it_refuses_is_refused() {
     let mut faults = Vec::new();
     let mut done = 0;
     for (kind, chapter) in &book {
-        if kinds::find(kind).is_none() {
-            // Not made yet; `every_kind_of_orc_is_there` says which may be missing.
-            println!(
-                "{kind:22} is no kind of ours: {} cases wait",
-                chapter.cases.len()
-            );
-            continue;
-        }
         // A kind without an envelope has no policy.
         let common = if kind == "RouterInterface" {
             &[]
@@ -143,11 +135,10 @@ fn what_orc_accepts_is_accepted_and_what_it_refuses_is_refused() {
 
 #[test]
 fn every_kind_of_orc_is_there() {
-    let missing: Vec<String> = book()
-        .into_keys()
-        .filter(|kind| kind != "Policy" && kinds::find(kind).is_none())
-        .collect();
+    let kinds = book().into_keys().filter(|kind| kind != "Policy");
+    let (there, missing): (Vec<_>, Vec<_>) = kinds.partition(|kind| kinds::find(kind).is_some());
     assert_eq!(missing, [] as [&str; 0]);
+    assert_eq!(there.len(), 26);
 }
 
 fn run(kind: &str, chapter: &Chapter, case: &Case, faults: &mut Vec<String>) {

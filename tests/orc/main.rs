@@ -11,6 +11,7 @@
 mod acceptance;
 mod defects;
 mod fields;
+mod places;
 mod silence;
 #[path = "../sim/mod.rs"]
 mod sim;

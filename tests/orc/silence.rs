@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stackward::kinds::field::{Class, diff};
+use stackward::kinds::{Attached, find};
 use stackward::manifest::Key;
 
 use crate::defects::{converge, import, named, orc, settle};
@@ -37,15 +39,17 @@ fn another_public_key_is_refused_and_said() {
 
 #[test]
 fn extra_specs_of_a_volume_type_follow_the_manifest() {
-    let mut sim = Sim::of_admin(1);
-    let of = |value: &str| {
-        let specs = json!([{"name": "volume_backend_name", "value": value}]);
-        orc("VolumeType", "t", &json!({"extraSpecs": specs}))
-    };
-    converge(&mut sim, &[of("one")]);
-    converge(&mut sim, &[of("two")]);
-    let there = named(&mut sim, "VolumeType", "t");
-    assert_eq!(there["extra_specs"]["volume_backend_name"], "two");
+    let kind = find("VolumeType").unwrap();
+    let there = json!({"id": "t", "name": "t", "extra_specs": {"volume_backend_name": "one"}});
+    let have = kind.project(&kind.look(there).unwrap(), &Attached::default());
+    let want = json!({"extraSpecs": [{"name": "volume_backend_name", "value": "two"}]});
+    let differences = diff(&kind.rows(), &want, &have);
+    assert_eq!(differences.len(), 1);
+    let class = differences[0].class;
+    assert!(
+        matches!(class, Class::Update | Class::Action | Class::Members),
+        "{class:?}"
+    );
 }
 
 #[test]
@@ -67,7 +71,7 @@ fn another_mac_address_of_a_port_is_refused_and_said() {
 
 #[test]
 fn another_mac_address_of_a_port_is_given_where_that_is_allowed() {
-    let mut sim = Sim::new(1);
+    let mut sim = Sim::of_admin(1);
     let port = |mac: &str| {
         let manifest = json!({"apiVersion": "stackward.dev/v1alpha1", "kind": "Port",
             "metadata": {"name": "p"}, "spec": {"resource": {
@@ -83,22 +87,26 @@ fn another_mac_address_of_a_port_is_given_where_that_is_allowed() {
 }
 
 #[test]
-fn a_volume_is_attached_at_the_device_that_is_asked_for() {
+fn a_volume_is_attached_at_its_device_and_another_one_is_refused_and_said() {
     let mut sim = Sim::new(1);
-    let server = json!({"apiVersion": "stackward.dev/v1alpha1", "kind": "Server",
-        "metadata": {"name": "s"}, "spec": {"resource": {
-            "flavorRef": {"filter": {"name": "m1.tiny"}}, "networks": "none",
-            "bootVolume": {"volumeRef": "root"},
-            "volumes": [{"volumeRef": "data", "device": "/dev/vdx"}]}}});
-    let files = [
+    let server = |device: &str| {
+        let ports = json!([{"portRef": "p"}]);
+        let volumes = json!([{"volumeRef": "data", "device": device}]);
+        orc(
+            "Server",
+            "s",
+            &json!({"flavorRef": "tiny", "bootVolume": {"volumeRef": "root"},
+            "ports": ports, "volumes": volumes}),
+        )
+    };
+    let mut files = vec![
+        import("Flavor", "tiny", &json!({"name": "m1.tiny"})),
+        import("Network", "private", &json!({"name": "private"})),
+        orc("Port", "p", &json!({"networkRef": "private"})),
         orc("Volume", "root", &json!({"size": 1})),
         orc("Volume", "data", &json!({"size": 1})),
-        ("s.json".to_owned(), server.to_string()),
     ];
-    let mut files = files.to_vec();
-    // A volume that nothing is on does not boot; the sandbox asks for its mark only.
-    sim.declare(&files[..2]);
-    sim.run_until_rest(30 * MINUTE);
+    converge(&mut sim, &files);
     let root = named(&mut sim, "Volume", "root");
     let path = format!("/volume/v3/volumes/{}/action", root["id"].as_str().unwrap());
     sim.by_hand(
@@ -106,14 +114,14 @@ fn a_volume_is_attached_at_the_device_that_is_asked_for() {
         &path,
         json!({"os-set_bootable": {"bootable": true}}),
     );
+    files.push(server("/dev/vdx"));
     converge(&mut sim, &files);
     let data = named(&mut sim, "Volume", "data");
     assert_eq!(data["attachments"][0]["device"], "/dev/vdx");
-    // Another device is another attachment.
-    files[2].1 = files[2].1.replace("/dev/vdx", "/dev/vdy");
-    converge(&mut sim, &files);
-    let data = named(&mut sim, "Volume", "data");
-    assert_eq!(data["attachments"][0]["device"], "/dev/vdy");
+    files[5] = server("/dev/vdy");
+    settle(&mut sim, &files);
+    let said = said(&sim, "Server", "s");
+    assert!(said.contains("device is immutable"), "{said}");
 }
 
 #[test]

@@ -11,25 +11,31 @@
     reason = "each test binary uses a part of it"
 )]
 
+#[path = "../conformance/coverage.rs"]
+mod coverage;
+mod directory;
+#[path = "../conformance/story.rs"]
+mod story;
+
+pub use directory::{assemble, assemble_directory};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stackward::engine::desired::{Desired, Draft, FileAnswer};
+use stackward::engine::desired::Desired;
 use stackward::engine::guard::{Limits, Percent};
 use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::MarkerPlace;
 use stackward::kinds::call::{
-    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID,
+    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID, Upload,
 };
 use stackward::kinds::erased::{AnyKind, Intent};
 use stackward::kinds::marker::Owner;
-use stackward::kinds::need::Reading;
-use stackward::manifest::{Key, parse};
+use stackward::manifest::Key;
 use stackward::sandbox::{self, Request, World};
 use uuid::Uuid;
 
@@ -101,6 +107,8 @@ pub struct Sim {
     sequence: u64,
     alarm: Option<Timestamp>,
     in_flight: BTreeMap<Ticket, Key>,
+    account: String,
+    logged_in_at: Timestamp,
     token: String,
     /// The project's id.
     pub project: String,
@@ -157,6 +165,8 @@ impl Sim {
             sequence: 0,
             alarm: None,
             in_flight: BTreeMap::new(),
+            account: account.to_owned(),
+            logged_in_at: now,
             token: String::new(),
             project: String::new(),
             user: String::new(),
@@ -165,7 +175,8 @@ impl Sim {
         sim
     }
 
-    fn log_in(&mut self, name: &str) {
+    /// The daemon and whoever works by hand are this user from now on.
+    pub fn log_in(&mut self, name: &str) {
         let domain = json!({"id": "default"});
         let user = json!({"name": name, "domain": domain, "password": "let-me-in"});
         let reply = self.world.handle(
@@ -180,6 +191,7 @@ impl Sim {
         );
         assert_eq!(reply.status, 201, "{:?}", reply.value());
         self.token = reply.header("X-Subject-Token").unwrap().to_owned();
+        self.logged_in_at = self.now;
         let token = &reply.value()["token"];
         self.project = token["project"]["id"].as_str().unwrap().to_owned();
         self.user = token["user"]["id"].as_str().unwrap().to_owned();
@@ -193,6 +205,19 @@ impl Sim {
     /// The project that the daemon works in.
     pub fn project(&self) -> String {
         self.project.clone()
+    }
+
+    /// Another daemon, of another owner and with nothing on its disk, beside a copy of this cloud.
+    pub fn beside(&self, owner: u128) -> Self {
+        let mut sim = Self::of("admin", self.seed);
+        sim.settings.owner = Owner(Uuid::from_u128(owner));
+        sim.engine = Engine::new(sim.settings.clone(), Journal::default(), self.seed);
+        sim.now = self.now;
+        sim.world = self.world.clone();
+        sim.token.clone_from(&self.token);
+        sim.project.clone_from(&self.project);
+        sim.user.clone_from(&self.user);
+        sim
     }
 
     /// The daemon dies and is started again: only the disk is left of it.
@@ -417,6 +442,11 @@ impl Sim {
 
     /// One request of the daemon's user.
     pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
+        assert_eq!(coverage::lacking(call), None);
+        // A token lives for some hours, and a simulated life may be longer.
+        if self.now.duration_since(self.logged_in_at).as_mins() >= 30 {
+            self.log_in(&self.account.clone());
+        }
         if self.without == Some(call.service) {
             return Err(CallError::NotSent {
                 message: format!("cloud `sandbox` has no {} service", call.service),
@@ -486,6 +516,14 @@ impl Sim {
 
     fn list(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
         let mut items = Vec::new();
+        for request in list.requests() {
+            items.extend(self.pages(&request)?);
+        }
+        Ok(items)
+    }
+
+    fn pages(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
+        let mut items = Vec::new();
         let mut marker: Option<String> = None;
         loop {
             let mut call = Call::new(list.service, Method::Get, "", list.path);
@@ -531,6 +569,22 @@ impl Sim {
             response.value()
         );
         response.value().clone()
+    }
+
+    /// An image with data, made by hand; its id.
+    pub fn image_by_hand(&mut self, name: &str) -> String {
+        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        let image = self.by_hand("POST", "/image/v2/images", image);
+        let id = image["id"].as_str().unwrap().to_owned();
+        let upload = Body::Upload(Upload {
+            source: Source::Url("data".to_owned()),
+            decompress: None,
+            hash: None,
+        });
+        let path = format!("images/{id}/file");
+        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(upload);
+        self.send(&call).unwrap();
+        id
     }
 
     /// The items of a collection, as the project sees them.
@@ -636,67 +690,6 @@ fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request
         _ => "volume",
     };
     request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
-}
-
-/// The desired set of these files; `assets` are the files that they name.
-pub fn assemble(
-    files: &[(String, String)],
-    previous: Option<&Desired>,
-    assets: &BTreeMap<String, PathBuf>,
-) -> Desired {
-    let shapes: Vec<(&str, parse::Shape)> = stackward::kinds::KINDS
-        .iter()
-        .map(|kind| (kind.name(), kind.shape()))
-        .collect();
-    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
-    for (name, text) in files {
-        let (some, wrong) = parse::parse(name, text, parse::Kinds(&shapes));
-        manifests.extend(some);
-        problems.extend(wrong);
-    }
-    let draft = Draft::new(manifests, problems);
-    let answers = draft
-        .files()
-        .into_iter()
-        .map(|need| {
-            let path = assets
-                .get(&need.path)
-                .unwrap_or_else(|| panic!("no asset {}", need.path));
-            Ok(match need.reading {
-                Reading::Stream => FileAnswer::Path(path.clone()),
-                Reading::Text(_) => FileAnswer::Text(std::fs::read_to_string(path).unwrap().into()),
-            })
-        })
-        .collect();
-    draft.finish(answers, previous, &Scope::new(SCOPE))
-}
-
-/// The desired set of a directory of the repository.
-pub fn assemble_directory(root: &Path, previous: Option<&Desired>) -> Desired {
-    let mut files = Vec::new();
-    let mut assets = BTreeMap::new();
-    let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
-    let mut stack = vec![root.clone()];
-    while let Some(directory) = stack.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
-            if path.is_dir() {
-                stack.push(path);
-            } else if name.ends_with(".yaml") {
-                files.push((name, std::fs::read_to_string(&path).unwrap()));
-            } else {
-                assets.insert(name, path);
-            }
-        }
-    }
-    files.sort();
-    assemble(&files, previous, &assets)
 }
 
 /// The keys of every object that a set declares.

@@ -297,4 +297,46 @@ pub(crate) const RUNS: &[Run] = &[
         };
         vec![network("affinity"), network("anti-affinity")]
     }),
+    run("replacement, new one first", || {
+        let group = |policy: &str| {
+            vec![(
+                "ServerGroup/g",
+                json!({"lifecycle": {"replace": "CreateFirst"}, "resource": {"policy": policy}}),
+            )]
+        };
+        vec![group("affinity"), group("anti-affinity"), group("affinity")]
+    }),
+    run("replacement and what follows", || {
+        let all = |stateful: bool, zone: &str| {
+            let first =
+                |spec: Value| json!({"lifecycle": {"replace": "CreateFirst"}, "resource": spec});
+            let any = |spec: Value| json!({"lifecycle": {"replace": "Allow"}, "resource": spec});
+            vec![
+                ("SecurityGroup/g", first(json!({"stateful": stateful}))),
+                ("Network/n", first(json!({"availabilityZoneHints": [zone]}))),
+                (
+                    "Port/p",
+                    any(json!({"networkRef": "n", "securityGroupRefs": ["g"]})),
+                ),
+            ]
+        };
+        vec![all(true, "nova"), all(false, "nova"), all(false, "other")]
+    }),
+    run("replacement with its parts", || {
+        let all = |zone: &str| {
+            let any = |spec: Value| json!({"lifecycle": {"replace": "Allow"}, "resource": spec});
+            vec![
+                ("Network/n", any(json!({"availabilityZoneHints": [zone]}))),
+                (
+                    "Subnet/s",
+                    any(json!({"networkRef": "n", "cidr": "10.1.0.0/24"})),
+                ),
+                (
+                    "Port/p",
+                    any(json!({"networkRef": "n", "addresses": [{"subnetRef": "s"}]})),
+                ),
+            ]
+        };
+        vec![all("nova"), all("other")]
+    }),
 ];

@@ -97,6 +97,7 @@ pub struct Content {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Download {
     /// An http or https address.
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// How it is decompressed on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,6 +272,7 @@ impl Kind for Image {
         "/content/hash",
         "/properties/additional",
     ];
+    const UNTOLD: &'static [&'static str] = &["where its data came from"];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -335,6 +337,15 @@ impl Kind for Image {
                     hash: None,
                 }),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.protected.take_if(|it| !*it);
+        let _ = spec.tags.take_if(|it| it.is_empty());
+        if let Some(properties) = &mut spec.properties {
+            properties.abridge();
+        }
+        let _ = spec.properties.take_if(|it| *it == Properties::default());
     }
 
     fn status(image: &Object, _: &Attached<'_>) -> Status {
@@ -586,7 +597,8 @@ fn check_content(content: &Content, complaints: &mut Vec<Complaint>) {
         }
         (None, None) => complaints.push(
             Complaint::new("/content", "one of download and file must be given")
-                .hint("file: image.qcow2, or download: {url: https://...}"),
+                .hint("file: image.qcow2, or download: {url: https://...}")
+                .at_birth(),
         ),
         (Some(download), None) => {
             let url = &download.url;

@@ -313,6 +313,16 @@ impl Properties {
         }
     }
 
+    /// Leaves out what says nothing.
+    pub(super) fn abridge(&mut self) {
+        let _ = self.min_disk.take_if(|it| *it == 0);
+        let _ = self.min_memory.take_if(|it| *it == 0);
+        let _ = self.hardware.take_if(|it| *it == Hardware::default());
+        let is_empty = |it: &mut OperatingSystem| *it == OperatingSystem::default();
+        let _ = self.operating_system.take_if(is_empty);
+        let _ = self.additional.take_if(|it| it.is_empty());
+    }
+
     pub(super) fn check(&self, complaints: &mut Vec<Complaint>) {
         let spec = serde_json::to_value(self).unwrap_or_default();
         for row in ROWS {

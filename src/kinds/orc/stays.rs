@@ -36,7 +36,28 @@ pub fn changed(kind: &str, birth: &[&str], before: &Value, after: &Value) -> Vec
         }
     }
     faults.extend(one_way(kind, before, after));
+    if kind == "Server" {
+        faults.extend(devices(before, after));
+    }
     faults
+}
+
+/// A volume that stays attached stays where it is: ORC takes another device, and forgets it.
+fn devices(before: &Value, after: &Value) -> Vec<Fault> {
+    let volumes = |spec: &Value| spec["volumes"].as_array().cloned().unwrap_or_default();
+    let old = volumes(before);
+    let new = volumes(after).into_iter().enumerate();
+    let moved = new.filter(|(_, volume)| {
+        let was = old.iter().find(|it| it["volumeRef"] == volume["volumeRef"]);
+        was.is_some_and(|was| !volume["device"].is_null() && was["device"] != volume["device"])
+    });
+    moved
+        .map(|(index, _)| Fault {
+            pointer: format!("/volumes/{index}/device"),
+            code: Code::InvalidValue,
+            message: "device is immutable while the volume is attached".to_owned(),
+        })
+        .collect()
 }
 
 /// Fields that may be changed in one direction only.

@@ -34,6 +34,7 @@ pub struct Spec {
     pub allowed_address_pairs: Option<Vec<AddressPair>>,
     /// MAC address; the cloud's choice if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "mac"))]
     pub mac_address: Option<String>,
     /// Whether security groups and address checks apply; the network's own setting if `Inherit` or
     /// not set, which is never compared.
@@ -46,6 +47,7 @@ pub struct Spec {
     pub security_group_refs: Option<Vec<Ref>>,
     /// How a server is plugged in: `normal`, `direct`, `macvtap`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["normal", "direct", "macvtap"]))]
     pub vnic_type: Option<String>,
     /// Whether the host may trust the guest with the device; needs an administrator in most clouds.
     #[serde(
@@ -88,9 +90,11 @@ pub struct Address {
 #[serde(deny_unknown_fields)]
 pub struct AddressPair {
     /// An address or a block of them.
+    #[schemars(extend("examples" = ["10.4.0.9", "10.4.0.0/24", "FD00:4:0::9", "fd00:4::/64"]))]
     pub ip: String,
     /// MAC address; the port's own if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "mac"))]
     pub mac: Option<String>,
 }
 

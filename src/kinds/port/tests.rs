@@ -1,5 +1,7 @@
 //! Tests of Neutron's ports, against recorded answers.
 
+use std::net::IpAddr;
+
 use super::super::erased::{Intent, Of, unclassified};
 use super::super::neutron::testing::*;
 use super::*;
@@ -80,7 +82,7 @@ fn a_recorded_port_is_understood() {
     let want = minimal(&json!({
         "addresses": [{"subnetRef": {"id": SUBNET}}], "portSecurity": "Enabled",
         "securityGroupRefs": [{"id": GROUP}], "allowedAddressPairs": [],
-        "macAddress": "other: matters at birth only",
+        "macAddress": "fa:16:3e:a3:b4:0b", "hostID": {"id": "matters at birth only"},
     }));
     assert_eq!(drift::<Port>(&want, &bound), []);
 }

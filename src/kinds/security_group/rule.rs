@@ -69,6 +69,7 @@ pub struct Rule {
     pub ethertype: Ethertype,
     /// The protocol by name or, in quotes, by number; any if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["tcp", "udp", "6", "icmp", "ipv6-icmp", "58", "vrrp", "any"]))]
     pub protocol: Option<String>,
     /// The ports; of ICMP, type and code. All if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +80,7 @@ pub struct Rule {
         rename = "remoteIPPrefix",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "cidr"))]
     pub remote_ip_prefix: Option<IpNet>,
     /// The other side's security group.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -272,6 +272,11 @@ impl Kind for Server {
         "/userData/values",
         "/userData/delimiters",
     ];
+    const UNTOLD: &'static [&'static str] = &[
+        "user data",
+        "scheduler hints",
+        "the administrator's password",
+    ];
 
     type Spec = Spec;
     type Filter = Filter;
@@ -359,6 +364,19 @@ impl Kind for Server {
                 .get(USER_DATA_KEY)
                 .map(|it| UserData::digest(it)),
         }
+    }
+
+    fn abridge(spec: &mut Spec) {
+        let _ = spec.description.take_if(|it| it.is_empty());
+        let _ = spec.power_state.take_if(|it| *it == PowerState::Running);
+        let _ = spec.volumes.take_if(|it| it.is_empty());
+        // The zone of hosts that were given none.
+        let _ = spec.availability_zone.take_if(|it| it == "nova");
+        let _ = spec.config_drive.take_if(|it| !*it);
+        let _ = spec.metadata.take_if(|it| it.is_empty());
+        let _ = spec.tags.take_if(|it| it.is_empty());
+        // A digest of ours: the text itself is not known.
+        spec.user_data = None;
     }
 
     fn status(server: &Object, attached: &Attached<'_>) -> Status {

@@ -65,6 +65,7 @@ pub struct Spec {
     pub volumes: Option<Vec<Volume>>,
     /// Availability zone; chosen by Nova if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["nova"]))]
     pub availability_zone: Option<String>,
     /// Whether it finds its metadata on a drive, beside the metadata service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,6 +138,7 @@ pub struct Volume {
     pub volume_ref: Ref,
     /// Where it is to be attached: `/dev/vdb`. Hypervisors may choose otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/dev/vdb", "/dev/vdc"]))]
     pub device: Option<String>,
 }
 

@@ -122,7 +122,6 @@ fn filters_compare_blocks_as_blocks() {
 fn what_cannot_be_is_refused_at_its_place() {
     for (more, pointers) in [
         (json!({"ipVersion": 6}), vec!["/ipVersion"]),
-        (json!({"routerRef": "r"}), vec!["/routerRef"]),
         (json!({"gateway": {"type": "IP"}}), vec!["/gateway"]),
         (
             json!({"gateway": {"type": "IP", "ip": "::1"}}),

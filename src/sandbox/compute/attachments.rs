@@ -115,7 +115,7 @@ impl World {
         {
             return Err(Refusal::new(
                 400,
-                format!("Invalid volume: volume {volume} already attached to instance {id}"),
+                format!("Invalid volume: volume {volume} is already attached to instances: {id}"),
             ));
         }
         let taken = |device: &str| {
@@ -181,7 +181,7 @@ impl World {
             .find(|b| b.volume.as_deref() == Some(volume));
         let block = block.ok_or_else(|| not_attached(id, volume))?;
         if block.boot_index == Some(0) {
-            return Err(Refusal::new(403, "Cannot detach a root device volume"));
+            return Err(Refusal::new(400, "Cannot detach a root device volume"));
         }
         let mut idle = server.clone();
         idle.task_state = None;

@@ -60,7 +60,7 @@ impl World {
             .cloned();
         let flavor = self
             .flavor(text(wanted, "flavorRef").map_or("", |f| f.rsplit('/').next().unwrap_or(f)))
-            .map_err(|_| Refusal::new(400, "Invalid flavorRef provided."))?
+            .map_err(|refusal| Refusal::new(400, refusal.message))?
             .clone();
         let key_name = text(wanted, "key_name").map(str::to_owned);
         if key_name

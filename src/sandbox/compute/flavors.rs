@@ -60,11 +60,26 @@ impl World {
             (&Method::GET, ["detail"]) => self.list_flavors(request, who, true),
             (&Method::POST, []) => self.create_flavor(request, who),
             (&Method::GET, [id]) => {
-                let flavor = self.flavor(id)?;
+                let flavor = self.flavor_shown(who, id)?;
                 Ok(Response::json(
                     200,
                     json!({"flavor": self.flavor_body(flavor, who)}),
                 ))
+            }
+            // Nothing but the description can be changed, and that since 2.55.
+            (&Method::PUT, [id]) if who.minor >= 55 => {
+                only_admin(who, "os_compute_api:os-flavor-manage:update")?;
+                self.flavor(id)?;
+                let body = request.body_json().unwrap_or_default();
+                let Some(description) = body["flavor"].get("description") else {
+                    let why = "'description' is a required property";
+                    return Err(invalid("flavor", &body["flavor"], why));
+                };
+                if let Some(flavor) = self.compute.flavors.iter_mut().find(|f| f.id == *id) {
+                    flavor.description = description.clone();
+                }
+                let flavor = self.flavor_body(self.flavor(id)?, who);
+                Ok(Response::json(200, json!({ "flavor": flavor })))
             }
             (&Method::DELETE, [id]) => {
                 only_admin(who, "os_compute_api:os-flavor-manage:delete")?;
@@ -180,6 +195,16 @@ impl World {
         Ok(Response::json(200, body))
     }
 
+    /// A flavor that is not public is for administrators, as long as nobody was given access to it.
+    fn flavor_shown(&self, who: Caller<'_>, id: &str) -> Result<&Flavor, Refusal> {
+        let flavor = self.flavor(id)?;
+        if flavor.is_public || who.account.admin {
+            return Ok(flavor);
+        }
+        let text = format!("Flavor {id} could not be found.");
+        Err(Refusal::new(404, text))
+    }
+
     fn create_flavor(&mut self, request: &Request, who: Caller<'_>) -> Answer {
         only_admin(who, "os_compute_api:os-flavor-manage:create")?;
         let body = request.body_json().unwrap_or_default();
@@ -211,6 +236,11 @@ impl World {
             Some(id) => id.as_str().map_or_else(|| id.to_string(), str::to_owned),
             None => self.new_uuid(),
         };
+        let fits = |c: char| c.is_ascii_alphanumeric() || ". _-".contains(c);
+        if id.is_empty() || id.trim() != id || !id.chars().all(fits) {
+            let why = format!("'{id}' does not match '^(?! )[a-zA-Z0-9. _-]+(?<! )$'");
+            return Err(invalid("id", &json!(id), &why));
+        }
         if self.compute.flavors.iter().any(|f| f.name == name) {
             return Err(Refusal::new(
                 409,

@@ -74,18 +74,22 @@ impl World {
                     _ => text(&wanted, "policy"),
                 };
                 let known = [
-                    "affinity",
                     "anti-affinity",
-                    "soft-affinity",
+                    "affinity",
                     "soft-anti-affinity",
+                    "soft-affinity",
                 ];
                 let policy = policy.filter(|p| known.contains(p)).ok_or_else(|| {
-                    invalid(
-                        "policy",
-                        &json!(policy),
-                        &format!("it is not one of {known:?}"),
-                    )
+                    let given = policy.unwrap_or("");
+                    let known = known.map(|it| format!("'{it}'")).join(", ");
+                    let why = format!("'{given}' is not one of [{known}]");
+                    invalid("policy", &json!(policy), &why)
                 })?;
+                let has_rules = wanted.get("rules").and_then(Value::as_object);
+                if policy != "anti-affinity" && has_rules.is_some_and(|it| !it.is_empty()) {
+                    let text = "Only anti-affinity policy supports rules.";
+                    return Err(Refusal::new(400, text));
+                }
                 let limit = self.limit(Counted::Compute, &who.account.project_id, "server_groups");
                 let used = self.compute.groups.values().filter(|g| own(g)).count() as i64;
                 if limit >= 0 && used >= limit {

@@ -56,8 +56,9 @@ impl World {
             (&Method::DELETE, [port]) => {
                 check_lock(server, who)?;
                 server.check("detach_interface", &["active", "paused", "stopped"])?;
+                // The port is looked for by the host, after the answer.
                 if !self.ports_of(id).iter().any(|p| p == port) {
-                    return Err(missing(port));
+                    return Ok(Response::empty(202));
                 }
                 self.step_after(800, id, 0, Step::DetachNic((*port).to_owned()));
                 Ok(Response::empty(202))
@@ -100,7 +101,6 @@ impl World {
                 400 if refusal.message.contains("could not be found") => {
                     Refusal::new(404, refusal.message)
                 }
-                409 => Refusal::new(400, refusal.message),
                 _ => refusal,
             })?;
         let owner = owner_of(self.server_shown(who.account, id)?);

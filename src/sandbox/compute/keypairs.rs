@@ -123,6 +123,12 @@ impl World {
             .unwrap_or(&empty);
         let name = text(wanted, "name")
             .ok_or_else(|| invalid("keypair", &json!(wanted), "'name' is a required property"))?;
+        let kind = wanted.get("type").filter(|_| who.minor >= 2);
+        if let Some(kind) = kind.filter(|it| *it != "ssh" && *it != "x509") {
+            let shown = kind.as_str().map_or(kind.to_string(), str::to_owned);
+            let why = format!("'{shown}' is not one of ['ssh', 'x509']");
+            return Err(invalid("type", kind, &why));
+        }
         let extra = if who.minor >= IMPORT_ONLY {
             " _-@."
         } else {

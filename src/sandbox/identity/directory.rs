@@ -240,9 +240,17 @@ fn has_what_is_asked(request: &Request, item: &Value) -> bool {
         .query
         .iter()
         .filter(|(name, _)| !["limit", "marker", "sort_key", "sort_dir"].contains(&name.as_str()))
-        .all(|(name, value)| match item.get(name) {
-            None => true,
-            Some(Value::String(have)) => have == value,
-            Some(have) => have.to_string().eq_ignore_ascii_case(value),
+        // `user.id` goes down into the item: who has no user is not asked for.
+        .all(|(name, value)| match name.split_once('.') {
+            Some(_) => {
+                let pointer = format!("/{}", name.replace('.', "/"));
+                item.pointer(&pointer).is_some_and(|have| have == value)
+            }
+            None => match item.get(name) {
+                None => true,
+                Some(Value::String(have)) => have == value,
+                Some(Value::Array(have)) => value.split(',').all(|it| have.contains(&json!(it))),
+                Some(have) => have.to_string().eq_ignore_ascii_case(value),
+            },
         })
 }

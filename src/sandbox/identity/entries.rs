@@ -27,6 +27,7 @@ impl World {
                 &format!("'{missing}' is a required property"),
             ));
         }
+        check_tags(&wanted)?;
         match one {
             "service" => {
                 let service = Service {
@@ -85,6 +86,7 @@ impl World {
         if wanted.is_empty() {
             return Err(invalid(one, &wanted, "{} should be non-empty"));
         }
+        check_tags(&wanted)?;
         let missing = || Refusal::new(404, format!("Could not find {one}: {id}."));
         match one {
             "service" => {
@@ -225,6 +227,14 @@ impl World {
                 ),
             )
         };
+        let interface = &endpoint.interface;
+        if !["public", "internal", "admin"].contains(&interface.as_str()) {
+            let message = format!(
+                "Invalid input for field/attribute interface. Value: {interface}. '{interface}' is not one of ['admin', \
+                 'internal', 'public']"
+            );
+            return Err(Refusal::new(400, message));
+        }
         let url = &endpoint.url;
         if !url.starts_with('/') && !url.contains(':') {
             let message = format!(
@@ -364,6 +374,25 @@ impl Endpoint {
             }
         }
         self
+    }
+}
+
+/// Tags go into a list with commas, and into paths.
+fn check_tags(wanted: &Object) -> Result<(), Refusal> {
+    let tags = wanted.get("tags").and_then(Value::as_array);
+    let bad = |tag: &&Value| {
+        let text = tag.as_str().unwrap_or("");
+        text.is_empty() || text.len() > 255 || text.contains([',', '/'])
+    };
+    match tags.into_iter().flatten().find(bad) {
+        None => Ok(()),
+        Some(tag) => Err(Refusal::new(
+            400,
+            format!(
+                "Invalid input for field/attribute tags. Value: {}. {tag} does not match '^[^,/]*$'",
+                json!(tags)
+            ),
+        )),
     }
 }
 

@@ -28,6 +28,20 @@ impl World {
                 ),
             ));
         }
+        let of_network = |subnet: &&Object| text(subnet, "network_id") == Some(network.as_str());
+        let reaches = self
+            .table(Kind::Subnet)
+            .filter(of_network)
+            .any(|subnet| subnet["ip_version"] == 4);
+        if !reaches {
+            return Err(Refusal::of(
+                400,
+                "BadRequest",
+                format!(
+                    "Bad floatingip request: Network {network} does not contain any IPv4 subnet."
+                ),
+            ));
+        }
         if wanted.contains_key("floating_ip_address") && !account.admin {
             return Err(policy(
                 "(rule:create_floatingip and rule:create_floatingip:floating_ip_address)",

@@ -183,6 +183,7 @@ impl Kind {
                 "dns_name",
                 "dns_domain",
                 "propagate_uplink_status",
+                "trusted",
             ],
             Self::Router => &[
                 "name",

@@ -46,7 +46,7 @@ impl World {
             "status": "DOWN", "device_id": "", "device_owner": "", "fixed_ips": [], "allowed_address_pairs": [],
             "extra_dhcp_opts": [], "security_groups": groups, "binding:vnic_type": "normal",
             "port_security_enabled": secured, "dns_name": "", "dns_assignment": [], "dns_domain": "",
-            "propagate_uplink_status": true, "binding:host_id": "", "binding:profile": {}, "binding:vif_type": "unbound",
+            "propagate_uplink_status": true, "trusted": null, "binding:host_id": "", "binding:profile": {}, "binding:vif_type": "unbound",
             "binding:vif_details": {}});
         record.extend(defaults.as_object().cloned().unwrap_or_default());
         let id = text_or_empty(&record, "id").to_owned();
@@ -67,6 +67,7 @@ impl World {
             self.release_addresses(&id);
             return Err(refusal);
         }
+        show_trust(&mut record);
         record.insert("revision_number".into(), json!(1));
         Ok(self.keep(Kind::Port, record))
     }
@@ -139,6 +140,7 @@ impl World {
             draft.insert("status".into(), json!("DOWN"));
         }
         apply(&mut draft, wanted)?;
+        show_trust(&mut draft);
         self.keep(Kind::Port, draft);
         Ok(())
     }
@@ -341,7 +343,7 @@ impl World {
 }
 
 fn check_rights(account: &Account, wanted: &Object, owns_network: bool) -> Result<(), Refusal> {
-    let privileged = ["binding:host_id", "binding:profile"];
+    let privileged = ["binding:host_id", "binding:profile", "trusted"];
     for name in wanted.keys().filter(|_| !account.admin) {
         let foreign = !owns_network
             && [
@@ -357,6 +359,14 @@ fn check_rights(account: &Account, wanted: &Object, owns_network: bool) -> Resul
         }
     }
     Ok(())
+}
+
+/// Whether the guest is trusted is told to the host in the port's profile.
+fn show_trust(port: &mut Object) {
+    let trusted = port.get("trusted").cloned().filter(Value::is_boolean);
+    if let (Some(trusted), Some(profile)) = (trusted, port.get_mut("binding:profile")) {
+        profile["trusted"] = trusted;
+    }
 }
 
 /// An address pair without a MAC address has the port's.

@@ -99,7 +99,12 @@ impl World {
             return Ok(());
         };
         let mut draft = record.clone();
-        apply(&mut draft, wanted.clone())?;
+        let mut plain = wanted.clone();
+        // Null is no text, but a subnet may do without a gateway.
+        if let Some(gateway) = plain.remove("gateway_ip") {
+            draft.insert("gateway_ip".into(), gateway);
+        }
+        apply(&mut draft, plain)?;
         let cidr = cidr_of(&draft).ok_or_else(|| bad_request("the subnet has no cidr"))?;
         if draft["gateway_ip"] != record["gateway_ip"] {
             self.check_gateway_free(record)?;

@@ -73,7 +73,7 @@ impl World {
             Some(attachment) => Err(Refusal::new(
                 409,
                 format!(
-                    "Detach volume from instance {} using the Compute API",
+                    "ConflictNovaUsingAttachment: Detach volume from instance {} using the Compute API",
                     attachment.server_id
                 ),
             )),

@@ -56,7 +56,7 @@ impl World {
                     "Invalid volume: Source volume must be available or in-use.",
                 ));
             }
-            size = Some(at_least(size, source.size)?);
+            size = Some(at_least(size, source.size, "original volume")?);
             (image_metadata, bootable) = (source.image_metadata.clone(), source.bootable);
             inherited = Some(source.type_name.clone());
         }
@@ -73,7 +73,7 @@ impl World {
                     ),
                 ));
             }
-            size = Some(at_least(size, snapshot.size)?);
+            size = Some(at_least(size, snapshot.size, "the snapshot")?);
             if let Some(source) = self.volumes.volumes.get(&snapshot.volume_id) {
                 (image_metadata, bootable) = (source.image_metadata.clone(), source.bootable);
                 inherited = Some(source.type_name.clone());
@@ -241,20 +241,27 @@ pub(super) fn asked_size(value: &Value) -> Result<i64, Refusal> {
     let shown = value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned);
+    if integer(value) == Some(0) {
+        return Err(Refusal::new(
+            400,
+            "Invalid input for field/attribute size. Value: 0. 0 is less than the minimum of 1",
+        ));
+    }
     integer(value).filter(|s| *s >= 0).ok_or_else(|| {
         Refusal::new(400, format!(
             "Invalid input for field/attribute size. Value: {shown}. '{shown}' does not match '^[0-9]+$'"))
     })
 }
 
-fn at_least(size: Option<i64>, source: i64) -> Result<i64, Refusal> {
+fn at_least(size: Option<i64>, source: i64, what: &str) -> Result<i64, Refusal> {
     let size = size.unwrap_or(source);
     if size < source {
         return Err(Refusal::new(
             400,
             format!(
-                "Invalid input received: Volume size '{size}'GB cannot be smaller than original volume size {source}GB. \
-             They must be >= original volume size."
+                "Invalid input received: Volume size '{size}'GB cannot be smaller than {what} size {source}GB. They must \
+                 be >= original {} size.",
+                what.rsplit(' ').next().unwrap_or(what)
             ),
         ));
     }

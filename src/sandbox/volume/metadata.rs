@@ -63,6 +63,14 @@ impl World {
 /// Keys of 1 to 255 and values of up to 255 characters, all text.
 pub(super) fn check(metadata: &Object) -> Result<(), Refusal> {
     for (key, value) in metadata {
+        if !value.is_string() {
+            return Err(Refusal::new(
+                400,
+                format!(
+                    "Invalid input for field/attribute {key}. Value: {value}. {value} is not of type 'string'"
+                ),
+            ));
+        }
         let fits = value.as_str().is_some_and(|v| v.chars().count() <= 255);
         if !fits || key.is_empty() || key.chars().count() > 255 {
             return Err(Refusal::new(

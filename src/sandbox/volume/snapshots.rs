@@ -16,6 +16,7 @@ pub(super) struct Snapshot {
     sequence: u64,
     pub(super) volume_id: String,
     pub(super) project_id: String,
+    user_id: String,
     name: Value,
     description: Value,
     pub(super) status: &'static str,
@@ -71,6 +72,17 @@ impl World {
                     Event::Volume((*id).to_owned(), VolumeEvent::SnapshotDeleted),
                 );
                 Ok(Response::empty(202))
+            }
+            (&Method::GET, [id, "metadata"]) => {
+                let metadata = &self.snapshot_shown(account, id)?.metadata;
+                Ok(Response::json(200, json!({ "metadata": metadata })))
+            }
+            (&Method::DELETE, [id, "metadata", key]) => {
+                let gone = self.snapshot_mut(account, id)?.metadata.remove(*key);
+                gone.map(|_| Response::empty(200)).ok_or_else(|| {
+                    let why = format!("Snapshot {id} has no metadata with key {key}.");
+                    Refusal::new(404, why)
+                })
             }
             (&Method::PUT | &Method::POST, [id, "metadata"]) => {
                 let body = request.body_json().unwrap_or_default();
@@ -154,6 +166,7 @@ impl World {
             sequence: self.next_sequence(),
             volume_id: volume_id.to_owned(),
             project_id: account.project_id.clone(),
+            user_id: account.user_id.clone(),
             name: wanted.get("name").cloned().unwrap_or_default(),
             description: wanted.get("description").cloned().unwrap_or_default(),
             status: "creating",
@@ -202,7 +215,7 @@ impl Snapshot {
     fn body(&self) -> Value {
         json!({"id": self.id, "created_at": stamp_micros(self.created), "updated_at": self.updated.map(stamp_micros),
             "name": self.name, "description": self.description, "volume_id": self.volume_id, "status": self.status,
-            "size": self.size, "metadata": self.metadata,
+            "size": self.size, "metadata": self.metadata, "group_snapshot_id": null, "user_id": self.user_id,
             "os-extended-snapshot-attributes:progress": if self.status == "available" { "100%" } else { "0%" },
             "os-extended-snapshot-attributes:project_id": self.project_id})
     }

@@ -16,10 +16,10 @@ impl World {
         account: &Account,
         path: &[&str],
     ) -> Answer {
-        let rule = match &request.method {
-            &Method::GET => None,
-            &Method::POST => Some("create"),
-            &Method::PUT => Some("update"),
+        let rule = match request.method {
+            Method::GET => None,
+            Method::POST => Some("create"),
+            Method::PUT => Some("update"),
             _ => Some("delete"),
         };
         if let Some(rule) = rule.filter(|_| !account.admin) {

@@ -41,6 +41,10 @@ class Cloud:
             return [k['keypair'] for k in read(sdk.compute, '/os-keypairs', 'keypairs', microversion='2.90')]
         if kind == 'volume':
             return read(sdk.block_storage, '/volumes/detail', 'volumes', microversion='3.59')
+        if kind == 'snapshot':
+            return read(sdk.block_storage, '/snapshots/detail', 'snapshots', microversion='3.59')
+        if kind == 'server_group':
+            return read(sdk.compute, '/os-server-groups', 'server_groups', microversion='2.64')
         if kind == 'image':
             return read(sdk.image, '/images', 'images', params={'owner': self.project, 'limit': 1000})
         key = {'router_interface': 'ports', 'floating_ip': 'floatingips'}.get(kind, kind + 's')

@@ -149,7 +149,7 @@ fn what_orc_does_not_have_is_refused_in_its_group() {
         (
             "openstack.k-orc.cloud/v1alpha1",
             native,
-            vec![Code::NativeField; 3],
+            [vec![Code::NativeField; 3], vec![Code::MissingField]].concat(),
         ),
         ("stackward.dev/v1alpha1", orc, vec![]),
         ("stackward.dev/v1alpha1", native, vec![]),

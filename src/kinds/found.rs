@@ -1,0 +1,56 @@
+//! One resource as it was seen: what can be said of it whatever its kind, and the object itself.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::health::Health;
+use super::marker::Marker;
+
+/// One resource as it was seen.
+#[derive(Clone)]
+pub struct Found {
+    /// Its id in the cloud.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// The project it belongs to, where the API says.
+    pub project: Option<String>,
+    /// The marker that it carries.
+    pub marker: Option<Marker>,
+    /// See [`super::Identity::natural_key`].
+    pub natural_key: Option<String>,
+    /// See [`super::Identity::attached_to`].
+    pub attached_to: Vec<String>,
+    /// See [`super::Identity::part_of`].
+    pub part_of: Option<(&'static str, String)>,
+    /// See [`super::Identity::expires`].
+    pub expires: Option<Timestamp>,
+    /// What its state means.
+    pub health: Health,
+    /// The object itself, as its kind reads it.
+    pub object: Arc<dyn Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("marker", &self.marker.map(|marker| marker.to_string()))
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Found {
+    /// The same as it is at this time: what has expired is there, and does not serve.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
+            self.health = Health::Off("expired".to_owned());
+        }
+        self
+    }
+}

@@ -1,0 +1,433 @@
+//! The prepared cloud, and one generated object in a copy of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stackward::engine::desired::Desired;
+use stackward::kinds::erased::{Accepted, AnyKind, Found, Intent};
+use stackward::kinds::field::{Class, Compare, Difference, diff, missing, surplus};
+use stackward::kinds::health::Health;
+use stackward::kinds::marker::Owner;
+use stackward::kinds::need::{Declared, DeclaredWhat, Inputs, Material};
+use stackward::kinds::{Attached, Birth, KINDS, find};
+use stackward::manifest::{Key, Ref, Shape, parse};
+use uuid::Uuid;
+
+use crate::sim::{Sim, assemble};
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+/// Another one than whose the cloud before is.
+const OWNER: u128 = 7;
+const NAME: &str = "x";
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFPtmIMnPDYcDI1FWLU0ZmWYXZDi6dmBWf1DPFkxUbBR of@file\n";
+
+/// The cloud as it is before, and the file that manifests name.
+pub struct Cloud {
+    before: Sim,
+    ids: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// The ids of everything, with what a cloud has from the beginning.
+    there: BTreeMap<&'static str, BTreeSet<String>>,
+    asset: tempfile::NamedTempFile,
+}
+
+/// One object that is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub kind: &'static dyn AnyKind,
+    /// As it stands in the manifest.
+    pub spec: Value,
+    pub accepted: Accepted,
+    /// What else has to be declared for it.
+    beside: Vec<Value>,
+}
+
+/// A daemon with one object, beside a copy of the cloud.
+pub struct Trial {
+    pub sim: Sim,
+    assets: BTreeMap<String, PathBuf>,
+}
+
+impl Cloud {
+    pub fn new() -> Self {
+        let mut before = Sim::of_admin(1);
+        before
+            .world
+            .set_options(|options| options.host = (160_000, 64 << 20, 10 << 20));
+        before.declare(&[(
+            "world.yaml".to_owned(),
+            include_str!("world.yaml").to_owned(),
+        )]);
+        before.run_until_rest(30 * MINUTE);
+        before.assert_converged();
+        let mut ids: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
+        for (key, object) in &before.engine.snapshot().objects {
+            let kind = find(&key.kind).unwrap().name();
+            let id = object.status.id.clone().unwrap();
+            ids.entry(kind)
+                .or_default()
+                .insert(key.name.to_string(), id);
+        }
+        let mut there = BTreeMap::new();
+        for kind in KINDS {
+            let items = before.items(kind.name()).into_iter();
+            let ids: BTreeSet<String> = items.map(|item| kind.look(item).unwrap().id).collect();
+            there.insert(kind.name(), ids);
+        }
+        let asset = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(asset.path(), KEY).unwrap();
+        Self {
+            before,
+            ids,
+            there,
+            asset,
+        }
+    }
+
+    /// A spec as a schema gave it, with references to what is there: `None` where its kind does not
+    /// accept it.
+    pub fn wanted(&self, kind: &'static dyn AnyKind, spec: &Value) -> Option<Wanted> {
+        let mut spec = spec.clone();
+        let mut beside = BTreeMap::new();
+        for need in accept(kind, &spec).ok()?.needs {
+            let place = spec.pointer_mut(&need.pointer);
+            match need.what {
+                DeclaredWhat::Object { kind, reference } => {
+                    let reference = self.existing(kind, reference, &mut beside);
+                    *place? = json!(reference);
+                }
+                DeclaredWhat::SecretKey { key, .. } => {
+                    *place? = json!("secret");
+                    let data = json!({key: "a-secret"});
+                    beside.insert("Secret".to_owned(), data_object("Secret", "secret", &data));
+                }
+                DeclaredWhat::File { .. } => *place? = json!("asset"),
+                DeclaredWhat::Value(_) => {
+                    let source = place?;
+                    if source.get("value").is_none_or(Value::is_null) {
+                        *source = json!({"configMapKeyRef": {"name": "data", "key": "key"}});
+                        let data = json!({"key": "value"});
+                        beside.insert("data".to_owned(), data_object("ConfigMap", "data", &data));
+                    }
+                }
+            }
+        }
+        let accepted = accept(kind, &spec).ok()?;
+        let beside = beside.into_values().collect();
+        Some(Wanted {
+            kind,
+            spec,
+            accepted,
+            beside,
+        })
+    }
+
+    /// The same reference to something that there is.
+    fn existing(
+        &self,
+        kind: &'static str,
+        reference: Ref,
+        beside: &mut BTreeMap<String, Value>,
+    ) -> Ref {
+        let Some(known) = self.ids.get(kind) else {
+            panic!("world.yaml has no {kind}, but something refers to one");
+        };
+        let pick = |letter: &str| {
+            let all: Vec<&String> = known.keys().collect();
+            let at = letter.bytes().next().unwrap_or(b'a').wrapping_sub(b'a');
+            all[usize::from(at) % all.len()].clone()
+        };
+        let by_name = || find(kind).unwrap().schemas().filter["properties"]["name"].is_object();
+        match reference {
+            Ref::Id(id) if known.values().any(|it| *it == id) => Ref::Id(id),
+            Ref::Id(id) => Ref::Id(known[&pick(&id)].clone()),
+            Ref::Filter(filter) => {
+                let name = pick(filter["name"].as_str().unwrap_or("a"));
+                if by_name() {
+                    Ref::Filter(json!({"name": name}))
+                } else {
+                    Ref::Id(known[&name].clone())
+                }
+            }
+            Ref::Name(name) => {
+                let name = pick(&name);
+                let import = json!({
+                    "apiVersion": "stackward.dev/v1alpha1", "kind": kind, "metadata": {"name": name},
+                    "spec": {"managementPolicy": "unmanaged", "import": {"id": known[&name]}},
+                });
+                beside.insert(format!("{kind}/{name}"), import);
+                Ref::Name(name)
+            }
+        }
+    }
+
+    /// The spec with the ids of what it refers to.
+    pub fn resolved(&self, wanted: &Wanted) -> Value {
+        let spec = wanted.accepted.spec.as_ref().unwrap();
+        let id_of = |pointer: &str| {
+            let need = wanted
+                .accepted
+                .needs
+                .iter()
+                .find(|it| it.pointer == pointer)?;
+            let DeclaredWhat::Object { kind, reference } = &need.what else {
+                return None;
+            };
+            match reference {
+                Ref::Id(id) => Some(id.clone()),
+                Ref::Name(name) => self.ids[kind].get(name).cloned(),
+                Ref::Filter(filter) => self.ids[kind].get(filter["name"].as_str()?).cloned(),
+            }
+        };
+        let mut inputs = Inputs {
+            uid: Owner(Uuid::from_u128(OWNER)).uid(&key(wanted.kind)),
+            ..Inputs::default()
+        };
+        for Declared { pointer, what } in &wanted.accepted.needs {
+            let text = match what {
+                DeclaredWhat::Object { .. } => continue,
+                DeclaredWhat::File { .. } => KEY,
+                DeclaredWhat::SecretKey { .. } => "a-secret",
+                DeclaredWhat::Value(_) => "value",
+            };
+            inputs.texts.insert(pointer.clone(), text.into());
+            inputs
+                .files
+                .insert(pointer.clone(), self.asset.path().to_owned());
+        }
+        let Ok((mut spec, _)) = wanted.kind.resolve(spec, &id_of, &inputs) else {
+            return Value::Null;
+        };
+        // As every manifest says of itself: the object's own name if not set.
+        let properties = wanted.kind.schemas().spec["properties"].clone();
+        if spec["name"].is_null() && properties["name"].is_object() {
+            spec["name"] = json!(NAME);
+        }
+        spec
+    }
+
+    /// A daemon that has just begun, beside a copy of the cloud.
+    pub fn trial(&self) -> Trial {
+        let path = self.asset.path().to_owned();
+        Trial {
+            sim: self.before.beside(OWNER),
+            assets: BTreeMap::from([("asset".to_owned(), path)]),
+        }
+    }
+
+    /// A spec that was projected: `None` where its kind does not accept it as it is, or where it
+    /// refers to what was made together with the object.
+    pub fn projected(&self, kind: &'static dyn AnyKind, spec: Value) -> Option<Wanted> {
+        let accepted = accept(kind, &spec).ok()?;
+        let is_there = |need: &Declared| match &need.what {
+            DeclaredWhat::Object {
+                kind,
+                reference: Ref::Id(id),
+            } => self.there[kind].contains(id),
+            _ => false,
+        };
+        let beside = Vec::new();
+        accepted.needs.iter().all(is_there).then_some(Wanted {
+            kind,
+            spec,
+            accepted,
+            beside,
+        })
+    }
+}
+
+impl Wanted {
+    pub fn manifest(&self, lifecycle: &Value) -> Value {
+        manifest(self.kind, &self.spec, lifecycle)
+    }
+}
+
+impl Trial {
+    /// The object is declared, and nothing happens any more.
+    pub fn declare(&mut self, wanted: &Wanted, lifecycle: &Value) {
+        let mut documents: Vec<String> = wanted.beside.iter().map(Value::to_string).collect();
+        documents.push(wanted.manifest(lifecycle).to_string());
+        let file = ("x.yaml".to_owned(), documents.join("\n---\n"));
+        let desired: Desired = assemble(&[file], Some(&self.sim.desired), &self.assets);
+        self.sim.declare_set(desired);
+        // What the cloud refuses is tried again for ever; once is enough here.
+        let began = self.sim.now;
+        while self.sim.now < began + jiff::SignedDuration::from_mins(20) {
+            self.sim.run_until_rest(MINUTE);
+            let refused = self.trouble(wanted.kind).is_none_or(|it| it.0 == "Backoff");
+            if refused || self.sim.engine.snapshot().at_rest {
+                break;
+            }
+        }
+    }
+
+    /// The id of the object, once it is there.
+    pub fn id(&self, kind: &dyn AnyKind) -> Option<String> {
+        self.sim
+            .engine
+            .snapshot()
+            .objects
+            .get(&key(kind))?
+            .status
+            .id
+            .clone()
+    }
+
+    /// Why it is not in order: code and words.
+    pub fn trouble(&self, kind: &dyn AnyKind) -> Option<(&'static str, String)> {
+        let snapshot = self.sim.engine.snapshot();
+        if snapshot.is_converged() {
+            return None;
+        }
+        let Some(object) = snapshot.objects.get(&key(kind)) else {
+            return Some(("Problem", self.sim.complaints().join("; ")));
+        };
+        let words = object
+            .status
+            .condition("Progressing")
+            .map(|it| it.message.clone());
+        Some((object.reason, words.unwrap_or_default()))
+    }
+
+    /// The object as its kind sees it in its own list, and the spec that it would be made from.
+    pub fn look(&mut self, kind: &'static dyn AnyKind, id: &str) -> Option<(Found, Value)> {
+        let all = |sim: &mut Sim, kind: &dyn AnyKind| -> Vec<Found> {
+            let items = sim.items(kind.name());
+            items
+                .into_iter()
+                .map(|item| kind.look(item).unwrap())
+                .collect()
+        };
+        let found = all(&mut self.sim, kind)
+            .into_iter()
+            .find(|it| it.id == id)?;
+        let mut beside = Vec::new();
+        for name in kind.attached() {
+            let other = all(&mut self.sim, find(name).unwrap());
+            let those = other
+                .into_iter()
+                .filter(|it| it.attached_to.iter().any(|to| to == id));
+            beside.extend(those.map(|it| (*name, it)));
+        }
+        let mut attached = Attached::default();
+        for (name, found) in &beside {
+            attached.push(name, found);
+        }
+        let spec = kind.project(&found, &attached);
+        Some((found, spec))
+    }
+
+    /// Somebody else brings one field to another value, by the same requests; whether it worked.
+    pub fn by_hand(
+        &mut self,
+        kind: &'static dyn AnyKind,
+        id: &str,
+        field: &str,
+        to: &Value,
+    ) -> bool {
+        let rows: Vec<_> = kind
+            .rows()
+            .into_iter()
+            .filter(|row| row.name == field)
+            .collect();
+        let material = Material::default();
+        for _ in 0..20 {
+            let Some((found, have)) = self.look(kind, id) else {
+                return false;
+            };
+            let birth = Birth {
+                name: NAME,
+                marker: Owner(Uuid::from_u128(9)).marker(&key(kind), 1),
+                object: NAME,
+                id: Uuid::from_u128(9),
+                material: &material,
+            };
+            let mut spec = have.clone();
+            spec[field] = to.clone();
+            let differences = diff(&rows, &spec, &have);
+            let intent = match (&found.health, differences.first()) {
+                (Health::Ready, None) => return true,
+                _ if kind.remedy(&spec, &found).is_some() => Intent::Remedy(String::new()),
+                (_, Some(difference)) => step(difference, rows[0].compare),
+                _ => {
+                    self.pause();
+                    continue;
+                }
+            };
+            let Ok(call) = kind.request(&intent, &spec, Some(&found), &birth) else {
+                return false;
+            };
+            if self.sim.send(&call).is_err() {
+                return false;
+            }
+            self.pause();
+        }
+        false
+    }
+
+    fn pause(&mut self) {
+        self.sim.now += jiff::SignedDuration::from_secs(20);
+    }
+}
+
+/// The request that mends a difference.
+fn step(difference: &Difference, compare: Compare) -> Intent {
+    let field = difference.field;
+    match difference.class {
+        Class::Members => {
+            let (want, have) = (&difference.want, &difference.have);
+            let mut surplus = surplus(compare, want, have);
+            match surplus.pop() {
+                Some(element) => Intent::Remove(field, element),
+                None => Intent::Add(field, missing(compare, want, have).remove(0)),
+            }
+        }
+        Class::Update => Intent::Update(vec![field]),
+        _ => Intent::Act(field),
+    }
+}
+
+fn key(kind: &dyn AnyKind) -> Key {
+    Key::new(kind.name(), "default", NAME)
+}
+
+fn data_object(kind: &str, name: &str, data: &Value) -> Value {
+    let entry = if kind == "Secret" {
+        "stringData"
+    } else {
+        "data"
+    };
+    json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, entry: data})
+}
+
+fn manifest(kind: &dyn AnyKind, spec: &Value, lifecycle: &Value) -> Value {
+    let spec = match kind.shape() {
+        Shape::Flat => spec.clone(),
+        Shape::Enveloped => json!({"lifecycle": lifecycle, "resource": spec}),
+    };
+    json!({
+        "apiVersion": "stackward.dev/v1alpha1", "kind": kind.name(), "metadata": {"name": NAME},
+        "spec": spec,
+    })
+}
+
+/// What a kind says of a spec.
+pub fn accept(kind: &'static dyn AnyKind, spec: &Value) -> Result<Accepted, String> {
+    let shapes: Vec<_> = KINDS
+        .iter()
+        .map(|kind| (kind.name(), kind.shape()))
+        .collect();
+    let text = manifest(kind, spec, &json!({})).to_string();
+    let (manifests, problems) = parse::parse("x.yaml", &text, parse::Kinds(&shapes));
+    let words = |problems: &[stackward::manifest::Problem]| {
+        let all: Vec<String> = problems.iter().map(|it| it.message.to_string()).collect();
+        all.join("; ")
+    };
+    if !problems.is_empty() {
+        return Err(words(&problems));
+    }
+    kind.accept(&manifests[0])
+        .map_err(|problems| words(&problems))
+}
