@@ -22,7 +22,7 @@ use stackward::daemon::remote::{Connections, Dial, Look, Refused, Remote};
 use stackward::daemon::{Daemon, Input, Parts, Picture};
 use stackward::engine::scope::{Fingerprint, Scope, Source};
 use stackward::engine::{Engine, Settings};
-use stackward::kinds::call::{Call, CallError, List, Method, Reply};
+use stackward::kinds::call::{Call, CallError, Get, List, Method, Reply};
 use stackward::store::{Opened, Store};
 use tempfile::TempDir;
 
@@ -82,6 +82,19 @@ impl Look for Line {
             _ => Vec::new(),
         };
         std::future::ready(Ok(items)).boxed()
+    }
+
+    fn get<'a>(&'a self, get: &'a Get) -> BoxFuture<'a, Result<Reply, CallError>> {
+        // It has no quotas.
+        let refused = CallError::Rejected {
+            service: get.service,
+            status: 404,
+            fault: None,
+            message: "not found".to_owned(),
+            request_id: None,
+            retry_after: None,
+        };
+        std::future::ready(Err(refused)).boxed()
     }
 }
 

@@ -55,7 +55,7 @@ fn project(sim: &mut Sim) -> Made {
     let neutron = |collection: &str| format!("/network/v2.0/{collection}");
     let (net, sub) = (neutron("networks"), neutron("subnets"));
     for name in ["ops", "Ops Team"] {
-        let key = json!({"name": name, "public_key": format!("{KEY} me@home")});
+        let key = json!({"name": name, "public_key": KEY});
         make(sim, m, "", "/compute/v2.1/os-keypairs", "keypair", key);
     }
     let group = json!({"name": "apart", "policy": "soft-anti-affinity"});
@@ -164,7 +164,7 @@ fn project(sim: &mut Sim) -> Made {
     make(sim, m, "web-port", &ports, "port", port);
     let port = json!({"name": "appliance", "network_id": back, "port_security_enabled": false, "security_groups": []});
     make(sim, m, "appliance", &ports, "port", port);
-    for (name, network) in [("parent", &back), ("child", &twin)] {
+    for (name, network) in [("parent", &back), ("child", &back)] {
         make(
             sim,
             m,
@@ -259,7 +259,10 @@ fn world(sim: &mut Sim) -> BTreeMap<(&'static str, String), Value> {
             if found.project.as_deref().is_some_and(|it| it != project) {
                 continue;
             }
-            // A router's leg that is plugged in again has another id.
+            // A router's leg that is plugged in again is another port; the interface stands for it.
+            if kind.name() == "Port" && item["device_owner"] == "network:router_interface" {
+                continue;
+            }
             let key = found.natural_key.clone().unwrap_or(found.id);
             let _ = world.insert((kind.name(), key), plain(item));
         }
@@ -272,7 +275,14 @@ fn plain(value: Value) -> Value {
         Value::Object(map) => {
             let ours = |key: &str| {
                 key.starts_with("stackward.")
-                    || ["updated_at", "updated", "revision_number"].contains(&key)
+                    || [
+                        "updated_at",
+                        "updated",
+                        "revision_number",
+                        "attached_at",
+                        "attachment_id",
+                    ]
+                    .contains(&key)
             };
             let kept = map.into_iter().filter(|(key, _)| !ours(key));
             Value::Object(kept.map(|(key, value)| (key, plain(value))).collect())
@@ -432,7 +442,8 @@ fn meddle(sim: &mut Sim, made: &Made) -> usize {
         ("VolumeSnapshot", "snapshots", "snapshot"),
     ] {
         for item in sim.items(kind) {
-            let body = json!({ one: {"name": "hijacked", "description": "hijacked"} });
+            // What a manifest does not set, such as a description here, is nobody's drift.
+            let body = json!({ one: {"name": "hijacked"} });
             let path = format!("/volume/v3/{path}/{}", item["id"].as_str().unwrap());
             let _ = sim.by_hand("PUT", &path, body);
             count += 1;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sim::Sim;
 use stackward::kinds::KINDS;
 use stackward::kinds::call::Service;
-use stackward::kinds::erased::unclassified;
+use stackward::kinds::laws::unclassified;
 use stackward::manifest::Key;
 use stackward::sandbox::{Effect, Rule};
 

@@ -13,7 +13,7 @@ use crate::cloud::wire::{self, Observer, Outcome};
 use crate::cloud::{self, Cloud, Options};
 use crate::config::CloudChoice;
 use crate::engine::scope::{Fingerprint, Scope, Source};
-use crate::kinds::call::{Body, Call, CallError, List, Reply, Service};
+use crate::kinds::call::{Body, Call, CallError, Get, List, Reply, Service};
 
 use super::metrics::{Exchange, Metrics};
 use super::remote::{Dial, Look, Refused, Remote};
@@ -130,6 +130,15 @@ impl Look for OneCloud {
             let items = self.cloud.list(list).await;
             self.note_token();
             items
+        }
+        .boxed()
+    }
+
+    fn get<'a>(&'a self, get: &'a Get) -> BoxFuture<'a, Result<Reply, CallError>> {
+        async move {
+            let reply = self.cloud.send(&Call::from(get), None).await;
+            self.note_token();
+            reply
         }
         .boxed()
     }

@@ -40,6 +40,8 @@ pub struct Metrics {
     deletions: IntGaugeVec,
     paused: IntGaugeVec,
     list_age: GaugeVec,
+    quota_limit: IntGaugeVec,
+    quota_used: IntGaugeVec,
     journal_writes: IntCounterVec,
     scans: IntCounterVec,
     uploaded: IntCounter,
@@ -161,6 +163,16 @@ impl Metrics {
                 &[],
             )?,
             list_age,
+            quota_limit: gauge(
+                "stackward_quota_limit",
+                "How much of a resource a project may have; absent where there is no limit.",
+                &["cloud", "resource"],
+            )?,
+            quota_used: gauge(
+                "stackward_quota_used",
+                "How much of a resource a project has, what is reserved included.",
+                &["cloud", "resource"],
+            )?,
             journal_writes: counter(
                 "stackward_journal_writes_total",
                 "Writes to the journal by how they ended.",
@@ -218,6 +230,20 @@ impl Metrics {
             for (kind, at) in &view.looked_at {
                 let age = now.duration_since(*at).as_secs_f64().max(0.0);
                 self.list_age.with_label_values(&[&*scope.0, kind]).set(age);
+            }
+        }
+        self.quota_limit.reset();
+        self.quota_used.reset();
+        for (scope, view) in &snapshot.scopes {
+            for (resource, amount) in &view.quotas {
+                let labels = [&*scope.0, *resource];
+                let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+                let used = self.quota_used.with_label_values(&labels);
+                used.set(number(amount.used));
+                if let Some(limit) = amount.limit {
+                    let gauge = self.quota_limit.with_label_values(&labels);
+                    gauge.set(number(limit));
+                }
             }
         }
         self.process.refresh();

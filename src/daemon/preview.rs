@@ -88,10 +88,7 @@ fn begin(
             looks.spawn(async move {
                 let result = match remote {
                     Some(remote) => remote.list(&list).await,
-                    None => Err(CallError::NotSent {
-                        message: format!("there is no connection to cloud {scope}"),
-                        hint: None,
-                    }),
+                    None => Err(unconnected(&scope)),
                 };
                 Event::Listed {
                     scope,
@@ -101,8 +98,31 @@ fn begin(
                 }
             });
         }
+        Effect::Quota { scope, get } => {
+            let (started_at, service) = (clock.now(), get.service);
+            let remote = open.get(&scope).cloned();
+            looks.spawn(async move {
+                let result = match remote {
+                    Some(remote) => remote.get(&get).await,
+                    None => Err(unconnected(&scope)),
+                };
+                Event::Quota {
+                    scope,
+                    service,
+                    started_at,
+                    result,
+                }
+            });
+        }
         // Nothing is sent and nothing is written down; what is due later is of no interest.
         Effect::Call { .. } | Effect::Record { .. } | Effect::Alarm(_) | Effect::Publish => {}
+    }
+}
+
+fn unconnected(scope: &Scope) -> CallError {
+    CallError::NotSent {
+        message: format!("there is no connection to cloud {scope}"),
+        hint: None,
     }
 }
 

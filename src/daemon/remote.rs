@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::engine::scope::{Fingerprint, Scope, Source};
-use crate::kinds::call::{Call, CallError, List, Reply};
+use crate::kinds::call::{Call, CallError, Get, List, Reply};
 
 /// A cloud that can be looked at.
 pub trait Look: Send + Sync {
@@ -19,6 +19,8 @@ pub trait Look: Send + Sync {
     fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>>;
     /// A whole collection, or why not.
     fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>>;
+    /// One answer.
+    fn get<'a>(&'a self, get: &'a Get) -> BoxFuture<'a, Result<Reply, CallError>>;
 }
 
 /// A cloud that can be written to.

@@ -251,6 +251,27 @@ impl Turn {
                 });
                 self.last_words.insert(task.id(), last_words);
             }
+            Effect::Quota { scope, get } => {
+                let (started_at, service) = (self.clock.now(), get.service);
+                let remote = self.connections.look(&scope);
+                let event = move |scope, result| {
+                    Outcome::Event(Event::Quota {
+                        scope,
+                        service,
+                        started_at,
+                        result,
+                    })
+                };
+                let last_words = event(scope.clone(), Err(crashed("the reading of quotas")));
+                let task = self.reads.spawn(async move {
+                    let result = match remote {
+                        Ok(remote) => remote.get(&get).await,
+                        Err(error) => Err(error),
+                    };
+                    event(scope, result)
+                });
+                self.last_words.insert(task.id(), last_words);
+            }
             Effect::Call {
                 ticket,
                 scope,
@@ -332,9 +353,11 @@ fn finishing(effect: Effect) -> Option<Effect> {
             (!changes.is_empty()).then_some(Effect::Record { ticket, changes })
         }
         Effect::Publish => Some(effect),
-        Effect::Connect { .. } | Effect::List { .. } | Effect::Call { .. } | Effect::Alarm(_) => {
-            None
-        }
+        Effect::Connect { .. }
+        | Effect::List { .. }
+        | Effect::Quota { .. }
+        | Effect::Call { .. }
+        | Effect::Alarm(_) => None,
     }
 }
 

@@ -13,12 +13,18 @@ use super::scope::Scope;
 /// followed by a pause of three times its length, so that looking never fills the day.
 const LEAST_GAP: Duration = Duration::from_millis(200);
 
-type Collection = (Scope, &'static str);
+/// The schedule of looks, each at something of a scope: a kind, or a service's quotas.
+#[derive(Debug)]
+pub(super) struct Lists<W = &'static str> {
+    states: BTreeMap<(Scope, W), State>,
+}
 
-/// The schedule of looks.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    states: BTreeMap<Collection, State>,
+impl<W> Default for Lists<W> {
+    fn default() -> Self {
+        Self {
+            states: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,9 +37,9 @@ struct State {
     complete: bool,
 }
 
-impl Lists {
+impl<W: Ord + Copy> Lists<W> {
     /// Reads these collections from now on, and no others.
-    pub(super) fn watch(&mut self, collections: &BTreeSet<Collection>, now: Timestamp) {
+    pub(super) fn watch(&mut self, collections: &BTreeSet<(Scope, W)>, now: Timestamp) {
         self.states
             .retain(|collection, state| state.in_flight || collections.contains(collection));
         for collection in collections {
@@ -46,8 +52,13 @@ impl Lists {
         }
     }
 
+    /// Is this looked at?
+    pub(super) fn watches(&self, collection: &(Scope, W)) -> bool {
+        self.states.contains_key(collection)
+    }
+
     /// Asks for a look at this time or sooner.
-    pub(super) fn want(&mut self, scope: &Scope, kind: &'static str, at: Timestamp) {
+    pub(super) fn want(&mut self, scope: &Scope, kind: W, at: Timestamp) {
         if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
             let gap = LEAST_GAP.max(state.took * 4);
             let earliest = state
@@ -58,7 +69,7 @@ impl Lists {
     }
 
     /// The looks that are due, of the scopes that can be looked at; they count as begun.
-    pub(super) fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<Collection> {
+    pub(super) fn begin(&mut self, now: Timestamp, up: impl Fn(&Scope) -> bool) -> Vec<(Scope, W)> {
         let mut begun = Vec::new();
         for (collection, state) in &mut self.states {
             if !state.in_flight && state.due.is_some_and(|due| due <= now) && up(&collection.0) {
@@ -76,7 +87,7 @@ impl Lists {
     pub(super) fn end(
         &mut self,
         scope: &Scope,
-        kind: &'static str,
+        kind: W,
         complete: bool,
         now: Timestamp,
         interval: Duration,
@@ -128,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_look_at_a_time_and_a_wish_during_it_is_kept() {
-        let mut lists = Lists::default();
+        let mut lists: Lists = Lists::default();
         let mut rng = fastrand::Rng::with_seed(1);
         let scope = Scope::new("c");
         let now = Timestamp::UNIX_EPOCH;
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_failed_look_is_not_repeated_at_once() {
-        let mut lists = Lists::default();
+        let mut lists: Lists = Lists::default();
         let mut rng = fastrand::Rng::with_seed(1);
         let scope = Scope::new("c");
         let now = Timestamp::UNIX_EPOCH;

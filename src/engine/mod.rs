@@ -18,11 +18,13 @@ mod observe;
 mod outcome;
 pub mod pace;
 pub mod plan;
+mod quota;
 pub mod reason;
 mod removal;
 mod replace;
 mod resolve;
 pub mod scope;
+mod settings;
 pub mod snapshot;
 pub mod status;
 mod stays;
@@ -32,29 +34,30 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kinds;
-use crate::kinds::call::{Call, CallError, List, Reply};
+use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
 use crate::kinds::erased::Intent;
-use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 
 use desired::Desired;
-use guard::{Control, Limits, Prune, Pruning};
+use guard::{Control, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
 use plan::{Drift, Plan};
+use quota::Quotas;
 use scope::{Fingerprint, Scope, Source};
 use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
 use steps::Flight;
 use work::Work;
+
+pub use settings::Settings;
 
 /// Names one effect whose result comes back as an event.
 pub type Ticket = u64;
@@ -83,6 +86,17 @@ pub enum Event {
         started_at: Timestamp,
         /// All items, or why not.
         result: Result<Vec<Value>, CallError>,
+    },
+    /// A service's quotas were read, or not.
+    Quota {
+        /// Whose.
+        scope: Scope,
+        /// Of which service.
+        service: Service,
+        /// When it was asked.
+        started_at: Timestamp,
+        /// Its answer.
+        result: Result<Reply, CallError>,
     },
     /// A request was answered, or not.
     Called {
@@ -123,6 +137,13 @@ pub enum Effect {
         /// The request.
         list: List,
     },
+    /// Read a service's quotas.
+    Quota {
+        /// Whose.
+        scope: Scope,
+        /// The request.
+        get: Get,
+    },
     /// Send one request.
     Call {
         /// Names its answer.
@@ -147,58 +168,6 @@ pub enum Effect {
     Alarm(Timestamp),
     /// Something that people can see has changed: take a snapshot when convenient.
     Publish,
-}
-
-/// What the engine goes by.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Whose resources these are.
-    pub owner: Owner,
-    /// How often each collection is read when nothing moves. Default 30 s.
-    pub poll_interval: Duration,
-    /// How long a manifest must be gone before its resource is deleted. Default 60 s.
-    pub prune_grace: Duration,
-    /// The same for kinds that hold data. Default 10 min.
-    pub prune_data_grace: Duration,
-    /// Whether an empty directory means that everything is to be deleted. Default no.
-    pub prune_allow_empty: bool,
-    /// Whether what is not declared any more is deleted. Default after the guards.
-    pub prune: Prune,
-    /// How many deletions are made without asking.
-    pub prune_limits: Limits,
-    /// Whether nothing is written at all. Default no.
-    pub observe_only: bool,
-    /// How long a create whose outcome is not known is looked for before it is tried again.
-    /// Default 120 s, which is twice the client's deadline.
-    pub uncertain_window: Duration,
-    /// The time between the two reads that prove a resource gone. Default 30 s.
-    pub gone_after: Duration,
-    /// How many requests may be in flight per scope and service. Default 8.
-    pub max_in_flight: usize,
-}
-
-impl Settings {
-    /// The defaults, for an owner.
-    #[must_use]
-    pub const fn new(owner: Owner) -> Self {
-        Self {
-            owner,
-            poll_interval: Duration::from_secs(30),
-            prune_grace: Duration::from_secs(60),
-            prune_data_grace: Duration::from_secs(600),
-            prune_allow_empty: false,
-            prune: Prune::Auto,
-            prune_limits: Limits {
-                share: guard::Percent::FIFTH,
-                per_cycle: 25,
-                per_hour: 100,
-            },
-            observe_only: false,
-            uncertain_window: Duration::from_secs(120),
-            gone_after: Duration::from_secs(30),
-            max_in_flight: 8,
-        }
-    }
 }
 
 /// How a scope is connected.
@@ -245,6 +214,7 @@ pub struct Engine {
     inventory: Inventory,
     links: BTreeMap<Scope, Link>,
     lists: Lists,
+    quotas: Quotas,
     lanes: Lanes,
     work: BTreeMap<Key, Work>,
     flights: BTreeMap<Ticket, Flight>,
@@ -278,6 +248,7 @@ impl Engine {
             inventory: Inventory::default(),
             links: BTreeMap::new(),
             lists: Lists::default(),
+            quotas: Quotas::default(),
             lanes: Lanes::default(),
             work: BTreeMap::new(),
             flights: BTreeMap::new(),
@@ -314,6 +285,14 @@ impl Engine {
                 result,
             } => {
                 self.listed(&scope, kind, started_at, result, now);
+            }
+            Event::Quota {
+                scope,
+                service,
+                started_at,
+                result,
+            } => {
+                self.quota_told(&scope, service, started_at, &result, now);
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
@@ -404,6 +383,7 @@ impl Engine {
         }
         self.lists.watch(&readers.keys().cloned().collect(), now);
         self.readers = readers;
+        self.watch_quotas(now);
     }
 
     fn connected(&mut self, scope: Scope, result: Result<Fingerprint, String>, now: Timestamp) {
@@ -535,6 +515,7 @@ impl Engine {
                 effects.push(Effect::List { scope, kind, list });
             }
         }
+        self.read_quotas(now, effects);
         self.flush(effects);
         let retry = self.links.values().filter_map(|link| match link {
             Link::Down { retry_at, .. } if *retry_at < Timestamp::MAX => Some(*retry_at),
@@ -546,6 +527,7 @@ impl Engine {
             .into_iter();
         let times = times
             .chain(self.wakes.first().map(|(at, _)| *at))
+            .chain(self.next_quota())
             .chain(retry);
         if let Some(at) = times.min() {
             effects.push(Effect::Alarm(at));
@@ -644,6 +626,7 @@ impl Engine {
                     ))
                 })
                 .collect(),
+            quotas: self.quotas.view(scope),
         }
     }
 

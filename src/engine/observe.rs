@@ -6,17 +6,17 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
 use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
+use crate::kinds::{self, MarkerPlace};
 use crate::manifest::{Adopt, Content, Key};
 
 use super::desired::Object;
 use super::inventory::Listing;
 use super::journal::Record;
 use super::pace::{after, between};
-use super::plan::{Observed, Seen};
+use super::plan::{Observed, Seen, Unmet};
 use super::reason::{Blocker, Waiting};
 use super::resolve::Resolved;
 use super::scope::Scope;
@@ -124,7 +124,8 @@ impl Engine {
         }
     }
 
-    /// A resource with what is attached to it; those lists must be as fresh as its own.
+    /// A resource with what is attached to it. Those lists must be as fresh as its own; when one
+    /// fails, the fields that it tells are not known.
     fn seen<'a>(
         &'a self,
         object: &Object,
@@ -140,8 +141,17 @@ impl Engine {
             Some((before, _)) => before != state_of(found),
             None => work.wrote_at.is_some(),
         });
+        let mut blind = Vec::new();
         for kind in object.kind.attached() {
-            let listing = self.evidence(&object.scope, kind, wrote_at)?;
+            let listing = match self.evidence(&object.scope, kind, wrote_at) {
+                Ok(listing) => listing,
+                // Only what is told there has to wait: the rest is as well known as ever.
+                Err(Waiting::LookFailed(why)) => {
+                    blind.extend(untold_by(object, kind, &why));
+                    continue;
+                }
+                Err(waiting) => return Err(waiting),
+            };
             if changed && listing.started_at < own.started_at {
                 return Err(Waiting::Settling);
             }
@@ -163,6 +173,7 @@ impl Engine {
             attached,
             have,
             since,
+            blind,
             moving,
         })
     }
@@ -433,6 +444,21 @@ impl Engine {
             _ => false,
         }
     }
+}
+
+/// The fields that cannot be told while a kind cannot be listed.
+fn untold_by(object: &Object, kind: &str, why: &str) -> Vec<Unmet> {
+    let service = kinds::find(kind).map_or("", |it| it.service().as_str());
+    let waits = |field: &str| Unmet {
+        field: field.to_owned(),
+        why: Ok(Waiting::LookFailed(format!(
+            "its {field} are not known while {service} does not list them: {why}"
+        ))),
+    };
+    let told = object.kind.told_by().iter();
+    told.filter(|(_, teller)| *teller == kind)
+        .map(|(field, _)| waits(field))
+        .collect()
 }
 
 /// The project that a resolved spec has its resource made in, if it names one.

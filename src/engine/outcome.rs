@@ -114,6 +114,11 @@ impl Engine {
             return;
         };
         let key = &flight.key;
+        let refused = matches!(
+            result,
+            Err(CallError::NotSent { .. } | CallError::Rejected { .. })
+        );
+        self.quotas.ended(key, !refused, now);
         if let Err(error) = &result
             && error.is_throttled()
         {

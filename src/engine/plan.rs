@@ -29,6 +29,8 @@ pub struct Seen<'a> {
     pub have: Value,
     /// How long it has been in its state, as far as this process has seen.
     pub since: Duration,
+    /// Fields that cannot be told now, since the look at what is attached failed.
+    pub blind: Vec<Unmet>,
     /// How long it has been moving or leaving, whatever the states it went through.
     pub moving: Duration,
 }
@@ -191,7 +193,7 @@ fn stuck(want: &Wanted<'_>, seen: &Seen<'_>, state: &str, fault: Option<&str>) -
         if remedy.is_none()
             && let Some(plan) = recreation(want)
         {
-            return plan;
+            return untold(want, seen).unwrap_or(plan);
         }
     }
     Plan::Blocked(Blocker::Stuck {
@@ -204,13 +206,11 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     let Some(spec) = want.spec else {
         return Plan::InSync;
     };
-    let mut differences = differences(want, spec, &seen.have);
+    let mut differences = differences(want, spec, seen);
     differences.retain(|it| !is_left(want, it));
-    if let Some(plan) = giving_way(want, seen) {
-        return plan;
-    }
-    if let Some(plan) = replacement(want, seen, &differences) {
-        return plan;
+    let leaving = giving_way(want, seen).or_else(|| replacement(want, seen, &differences));
+    if let Some(plan) = leaving {
+        return untold(want, seen).unwrap_or(plan);
     }
     let updates: Vec<&Difference> = differences
         .iter()
@@ -246,7 +246,20 @@ fn converge(want: &Wanted<'_>, seen: &Seen<'_>) -> Plan {
     if !immutable.is_empty() {
         return Plan::Blocked(Blocker::Immutable(immutable));
     }
-    first_unmet(want, |_| true).unwrap_or(Plan::InSync)
+    match first_unmet(want, |_| true) {
+        Some(Plan::Blocked(blocker)) => Plan::Blocked(blocker),
+        // What others wait for because of an outage is no news beside the outage.
+        waiting => untold(want, seen).or(waiting).unwrap_or(Plan::InSync),
+    }
+}
+
+/// What has to be seen again before it can be said that nothing differs, or before anything is
+/// deleted: fields that the spec sets, and that nobody tells just now.
+fn untold(want: &Wanted<'_>, seen: &Seen<'_>) -> Option<Plan> {
+    let spec = want.spec?;
+    let mut fields = seen.blind.iter().filter(|it| !spec[&*it.field].is_null());
+    let why = fields.find_map(|it| it.why.as_ref().ok());
+    why.cloned().map(Plan::Wait)
 }
 
 /// Does the policy allow changes of this class?
@@ -287,7 +300,7 @@ fn mend(want: &Wanted<'_>, seen: &Seen<'_>, difference: &Difference) -> Option<I
 }
 
 /// What differs, leaving out what cannot be said yet and what the manifest asks to ignore.
-fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference> {
+fn differences(want: &Wanted<'_>, spec: &Value, seen: &Seen<'_>) -> Vec<Difference> {
     let ignored = |field: &str| {
         want.policy
             .lifecycle
@@ -295,6 +308,7 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
             .iter()
             .any(|pointer| pointer.trim_start_matches("/spec/resource/") == field)
     };
+    let have = &seen.have;
     let mut differences = diff(&want.kind.rows(), spec, have);
     differences.retain(|it| !want.kind.is_same(it.field, spec, have));
     differences.extend(user_data(want.kind, spec, have));
@@ -303,6 +317,7 @@ fn differences(want: &Wanted<'_>, spec: &Value, have: &Value) -> Vec<Difference>
             && !want
                 .unmet
                 .iter()
+                .chain(&seen.blind)
                 .any(|unmet| unmet.field == difference.field)
     });
     differences
@@ -343,7 +358,7 @@ impl Drift {
         let Some(spec) = want.spec else {
             return drift;
         };
-        for difference in differences(want, spec, &seen.have) {
+        for difference in differences(want, spec, seen) {
             if is_left(want, &difference) {
                 drift.left.push(difference.field);
             } else if is_allowed(want, seen, &difference) {
@@ -421,6 +436,7 @@ mod tests {
                 attached: Attached::default(),
                 have: kind.project(found, &Attached::default()),
                 since: Duration::ZERO,
+                blind: Vec::new(),
                 moving: Duration::ZERO,
             }),
         };
@@ -546,6 +562,7 @@ mod tests {
                 attached: Attached::default(),
                 have: kind.project(&found, &Attached::default()),
                 since: Duration::ZERO,
+                blind: Vec::new(),
                 moving: Duration::ZERO,
             });
             plan(&want, &seen, Timestamp::UNIX_EPOCH)
@@ -593,6 +610,7 @@ mod tests {
                 attached: Attached::default(),
                 have: Value::Null,
                 since: Duration::ZERO,
+                blind: Vec::new(),
                 moving: Duration::ZERO,
             });
             intent(plan(&want, &seen, Timestamp::UNIX_EPOCH))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::kinds::field::Difference;
+use crate::kinds::quota::Shortage;
 use crate::manifest::Key;
 
 /// What is needed of another object.
@@ -89,6 +90,8 @@ pub enum Waiting {
         /// The service's words.
         error: String,
     },
+    /// A quota has no room for it, as far as the service tells.
+    Room(Vec<Shortage>),
     /// The objects that refer to it are deleted first.
     Dependents(Vec<Key>),
     /// What uses it has not followed to its successor yet.
@@ -120,7 +123,7 @@ impl Waiting {
             Self::Uncertain(_) => "Uncertain",
             Self::Missing(_) => "Missing",
             Self::Backoff { .. } => "Backoff",
-            Self::Quota { .. } => "Quota",
+            Self::Quota { .. } | Self::Room(_) => "Quota",
             Self::Dependents(_) => "Dependents",
             Self::Followers(_) => "Followers",
             Self::Successor(_) => "Successor",
@@ -158,6 +161,7 @@ impl Waiting {
                 | Self::Quota { .. }
                 | Self::Successor(_)
                 | Self::Stalled { .. }
+                | Self::Room(_)
         )
     }
 }
@@ -197,6 +201,13 @@ impl fmt::Display for Waiting {
                 f.write_str("No list shows it any more; making sure that it is gone")
             }
             Self::Backoff { error, .. } | Self::Quota { error, .. } => f.write_str(error),
+            Self::Room(short) => {
+                f.write_str("Waiting for quota: ")?;
+                for (index, shortage) in short.iter().enumerate() {
+                    write!(f, "{}{shortage}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
             Self::Dependents(keys) => {
                 f.write_str("Waiting for what refers to it to be deleted: ")?;
                 list(f, keys)

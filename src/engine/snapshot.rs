@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::kinds::quota::Amount;
 use crate::manifest::Key;
 use crate::manifest::problem::Problem;
 
@@ -66,6 +67,9 @@ pub struct ScopeView {
     pub error: Option<String>,
     /// When each kind was last looked at completely.
     pub looked_at: BTreeMap<&'static str, Timestamp>,
+    /// What its services leave to the project, where they tell.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quotas: BTreeMap<&'static str, Amount>,
 }
 
 impl Snapshot {

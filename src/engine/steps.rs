@@ -45,6 +45,7 @@ impl Engine {
         if self.work.get(key).is_some_and(|work| work.flight.is_some()) {
             return;
         }
+        self.quotas.let_go(key);
         let Some(object) = self.object_of(key) else {
             if !self.is_undecided(key) {
                 self.consider_removal(key, now, effects);
@@ -70,7 +71,8 @@ impl Engine {
                 .then(|| Plan::Suspended(Some(todo.clone())))
                 .or_else(|| self.succession(&object, &todo))
                 .or_else(|| self.paused(key, now).map(Plan::Wait))
-                .or_else(|| self.restrain(&object, &todo, &assessment, now));
+                .or_else(|| self.restrain(&object, &todo, &assessment, now))
+                .or_else(|| self.make_room(&object, &todo, &assessment));
             match held {
                 Some(held) => plan = held,
                 None => {

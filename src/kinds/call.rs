@@ -267,6 +267,31 @@ pub enum HashAlgorithm {
     Sha512,
 }
 
+/// A request that only looks: who can send nothing else cannot change anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Get {
+    /// See [`Call::service`].
+    pub service: Service,
+    /// See [`Call::route`].
+    pub route: &'static str,
+    /// See [`Call::path`].
+    pub path: String,
+    /// See [`Call::query`].
+    pub query: Vec<(String, String)>,
+    /// See [`Call::microversion`].
+    pub microversion: Option<Microversion>,
+}
+
+impl From<&Get> for Call {
+    fn from(get: &Get) -> Self {
+        let call = Self::new(get.service, Method::Get, get.route, get.path.clone());
+        Self {
+            query: get.query.clone(),
+            ..call.at(get.microversion)
+        }
+    }
+}
+
 /// A whole collection to be read, page by page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {

@@ -5,18 +5,20 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
-use super::field::{Change, Class, Compare, Row};
+use super::field::{Change, Class, Row};
 pub use super::found::Found;
 pub use super::intent::Intent;
+pub use super::laws::unclassified;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
+use super::quota::{Demand, Nearby};
 use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// A spec that was read from a manifest and found right.
@@ -48,6 +50,8 @@ pub trait AnyKind: Sync {
     fn marker(&self) -> MarkerPlace;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::TOLD_BY`].
+    fn told_by(&self) -> &'static [(&'static str, &'static str)];
     /// See [`Kind::OF_USER`].
     fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
@@ -138,6 +142,14 @@ pub trait AnyKind: Sync {
     fn is_meant(&self, spec: &Value, found: &Found) -> bool;
     /// See [`Kind::is_husk`].
     fn is_husk(&self, found: &Found) -> bool;
+    /// See [`Kind::demand`].
+    fn demand(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand>;
     /// See [`Kind::before_delete`].
     fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)>;
     /// See [`Kind::born`].
@@ -214,6 +226,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn told_by(&self) -> &'static [(&'static str, &'static str)] {
+        K::TOLD_BY
     }
 
     fn of_user(&self) -> Option<&'static str> {
@@ -506,6 +522,19 @@ impl<K: Kind> AnyKind for Of<K> {
         Self::object(found).is_ok_and(K::is_husk)
     }
 
+    fn demand(
+        &self,
+        intent: &Intent,
+        spec: &Value,
+        found: Option<&Found>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        let object = found.and_then(|found| Self::object(found).ok());
+        Self::typed(spec)
+            .map(|spec| K::demand(intent, &spec, object, nearby))
+            .unwrap_or_default()
+    }
+
     fn before_delete(&self, found: &Found) -> Option<(&'static str, Call)> {
         K::before_delete(Self::object(found).ok()?)
     }
@@ -619,37 +648,4 @@ fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Proble
         "a reference in this API group is the name of an object",
         Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
     ))
-}
-
-/// Every row names a property of the schema, and the other way round; says what does not fit.
-#[must_use]
-pub fn unclassified(kind: &dyn AnyKind) -> Vec<String> {
-    let schema = kind.schemas().spec;
-    let empty = Map::new();
-    let properties = schema["properties"].as_object().unwrap_or(&empty);
-    let rows = kind.rows();
-    let missing = properties
-        .keys()
-        .filter(|name| !rows.iter().any(|row| row.name == name.as_str()))
-        .map(|name| format!("{}.{name} has no row", kind.name()));
-    let unknown = rows
-        .iter()
-        .filter(|row| !properties.contains_key(row.name))
-        .map(|row| format!("{}.{} is no property", kind.name(), row.name));
-    let twice = rows
-        .iter()
-        .enumerate()
-        .filter(|(index, row)| rows[..*index].iter().any(|other| other.name == row.name))
-        .map(|(_, row)| format!("{}.{} has two rows", kind.name(), row.name));
-    let unkeyed = rows
-        .iter()
-        .filter(|row| row.class == Class::Members && !matches!(row.compare, Compare::Elements(_)))
-        .map(|row| {
-            format!(
-                "{}.{} is a set without Compare::Elements",
-                kind.name(),
-                row.name
-            )
-        });
-    missing.chain(unknown).chain(twice).chain(unkeyed).collect()
 }

@@ -133,8 +133,8 @@ pub struct Object {
     id: String,
     name: String,
     description: Option<String>,
-    ram: u32,
-    vcpus: u32,
+    pub(super) ram: u32,
+    pub(super) vcpus: u32,
     disk: u32,
     #[serde(rename = "OS-FLV-EXT-DATA:ephemeral", default)]
     ephemeral: u32,

@@ -19,6 +19,7 @@ pub mod image;
 pub mod intent;
 pub mod keypair;
 pub mod keystone;
+pub mod laws;
 pub mod marker;
 pub mod need;
 pub mod network;
@@ -26,6 +27,7 @@ pub mod neutron;
 pub mod orc;
 pub mod port;
 pub mod project;
+pub mod quota;
 pub mod role;
 pub mod role_assignment;
 pub mod router;
@@ -56,11 +58,12 @@ use uuid::Uuid;
 use crate::manifest::Shape;
 
 use call::{Call, List, Method, Microversion, Reply, Service};
-use erased::{AnyKind, Of};
+use erased::{AnyKind, Intent, Of};
 use field::{Change, Field};
 use health::Health;
 use marker::Marker;
 use need::{Inputs, Material, Need};
+use quota::{Demand, Nearby};
 
 /// Every kind, in the order in which a person would create them.
 pub static KINDS: &[&dyn AnyKind] = &[
@@ -301,9 +304,13 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Fields that one of those kinds tells, and which: they alone wait while it cannot be listed.
+    const TOLD_BY: &'static [(&'static str, &'static str)] = &[];
     /// Kinds whose resources the service deletes together with the one of this kind that they are
     /// [`Identity::attached_to`]: as long as there are any, this one is not deleted.
     const CASCADE: &'static [&'static str] = &[];
+    /// What its service counts of it in the project's quota: each one takes one.
+    const QUOTA: Option<&'static str> = None;
     /// Pointers below the spec of the fields that only the native group has, `*` for any item:
     /// `/routes`, `/rules/*/remoteGroupRef`. In ORC's group they are a problem.
     const NATIVE_FIELDS: &'static [&'static str] = &[];
@@ -401,6 +408,20 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// The request that creates it. It carries the marker (unless the kind has a natural key), and
     /// nothing that can be done after it: one request, then look.
     fn create(spec: &Self::Spec, birth: &Birth<'_>) -> Call;
+
+    /// What a request certainly takes of the project's quotas; what is not certain is left to the
+    /// service, since a demand that is too big would hold up what fits. References are resolved.
+    fn demand(
+        intent: &Intent,
+        spec: &Self::Spec,
+        object: Option<&Self::Object>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        let _ = (spec, object, nearby);
+        let counted = Self::QUOTA.filter(|_| *intent == Intent::Create);
+        let one = counted.map(|resource| Demand::new(Self::SERVICE, resource, 1));
+        one.into_iter().collect()
+    }
 
     /// The id in the answer to `create`.
     fn born(reply: &Reply) -> Option<String> {

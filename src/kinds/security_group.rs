@@ -14,10 +14,12 @@ use serde_json::{Map, json};
 use crate::manifest::Ref;
 
 use super::call::{Call, Method, Service, segment};
+use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::need::{Inputs, Material, Need, What};
 use super::neutron::{self, Standard, StandardStatus, Wanted};
+use super::quota::{Demand, Nearby};
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
 };
@@ -318,6 +320,15 @@ impl Kind for SecurityGroup {
             *rules = different;
         }
         Ok(Material::default())
+    }
+
+    fn demand(intent: &Intent, _: &Spec, _: Option<&Object>, _: &Nearby<'_>) -> Vec<Demand> {
+        let resource = match intent {
+            Intent::Create => "security_group",
+            Intent::Add(..) => "security_group_rule",
+            _ => return Vec::new(),
+        };
+        vec![Demand::new(Self::SERVICE, resource, 1)]
     }
 
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {

@@ -149,6 +149,7 @@ impl Kind for ServerGroup {
         read: Some(READ),
     };
     const MARKER: MarkerPlace = MarkerPlace::Name;
+    const QUOTA: Option<&'static str> = Some("server_groups");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Replace),
         Field::new("policy", Change::Replace),

@@ -12,11 +12,14 @@ use serde_json::{Map, Value, json};
 use crate::manifest::Ref;
 
 use super::call::{Call, Method, Microversion, Service, segment};
+use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY};
 use super::need::{Need, What};
+use super::quota::{Demand, Nearby};
 use super::volume_snapshot::VolumeSnapshot;
+use super::volume_type::VolumeType;
 use super::{
     Attached, BLOCK_STORAGE, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace,
     Refusal,
@@ -138,7 +141,7 @@ pub struct Object {
     size: u32,
     pub(super) status: String,
     availability_zone: Option<String>,
-    volume_type: Option<String>,
+    pub(super) volume_type: Option<String>,
     /// Told from 3.63 on.
     volume_type_id: Option<String>,
     snapshot_id: Option<String>,
@@ -366,6 +369,41 @@ impl Kind for Volume {
         complaints
     }
 
+    fn demand(
+        intent: &Intent,
+        spec: &Spec,
+        volume: Option<&Object>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        let wanted = spec.volume_type_ref.as_ref().and_then(Ref::id);
+        let wanted = wanted.and_then(|id| nearby.get::<VolumeType>(id));
+        let wanted = wanted.map(|it| it.name.as_str());
+        match (intent, volume) {
+            (Intent::Create, _) => {
+                let mut demands = vec![take("volumes", 1), take("gigabytes", spec.size)];
+                demands.push(take("per_volume_gigabytes", spec.size));
+                demands.extend(of_type("volumes", 1, wanted));
+                demands.extend(of_type("gigabytes", spec.size, wanted));
+                demands
+            }
+            (Intent::Act("size"), Some(volume)) => {
+                let more = spec.size.saturating_sub(volume.size);
+                let mut demands = vec![take("gigabytes", more)];
+                demands.push(take("per_volume_gigabytes", spec.size));
+                demands.extend(of_type("gigabytes", more, volume.volume_type.as_deref()));
+                demands
+            }
+            // Of the project as a whole it has what it takes already.
+            (Intent::Act("volumeTypeRef"), Some(volume)) => {
+                [("volumes", 1), ("gigabytes", volume.size)]
+                    .into_iter()
+                    .filter_map(|(resource, amount)| of_type(resource, amount, wanted))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {
         let mut volume = Map::new();
         volume.insert("name".to_owned(), json!(birth.name));
@@ -499,6 +537,17 @@ impl Kind for Volume {
                 .as_ref()
                 .is_none_or(|it| Some(it) == volume.availability_zone.as_ref())
     }
+}
+
+/// So much of a quota of Cinder.
+pub(super) fn take(resource: &'static str, amount: u32) -> Demand {
+    Demand::new(Service::BlockStorage, resource, amount.into())
+}
+
+/// The same of the quota that each type has beside that of all.
+pub(super) fn of_type(resource: &str, amount: u32, name: Option<&str>) -> Option<Demand> {
+    let resource = format!("{resource}_{}", name?);
+    Some(Demand::new(Service::BlockStorage, resource, amount.into()))
 }
 
 /// What is wrong with metadata of Cinder.

@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 use crate::manifest::Ref;
 
 use super::call::{Call, Method, Service, segment};
+use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY};
 use super::need::{Need, What};
-use super::volume::Metadata;
+use super::quota::{Demand, Nearby};
+use super::volume::{Metadata, Volume, of_type, take};
 use super::{
     Attached, BLOCK_STORAGE, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace,
     Refusal,
@@ -212,6 +214,24 @@ impl Kind for VolumeSnapshot {
 
     fn check(spec: &Spec) -> Vec<Complaint> {
         super::volume::check_metadata(spec.metadata.as_deref())
+    }
+
+    /// Not its size: whether snapshots count as gigabytes is the operator's choice
+    /// (`no_snapshot_gb_quota`), and no API tells it.
+    fn demand(
+        intent: &Intent,
+        spec: &Spec,
+        _: Option<&Object>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        if *intent != Intent::Create {
+            return Vec::new();
+        }
+        let volume = spec.volume_ref.id().and_then(|id| nearby.get::<Volume>(id));
+        let name = volume.and_then(|it| it.volume_type.as_deref());
+        let mut demands = vec![take("snapshots", 1)];
+        demands.extend(of_type("snapshots", 1, name));
+        demands
     }
 
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {

@@ -83,7 +83,7 @@ pub struct Status {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Object {
     id: String,
-    name: String,
+    pub(super) name: String,
     description: Option<String>,
     is_public: Option<bool>,
     extra_specs: Option<BTreeMap<String, String>>,

@@ -26,11 +26,29 @@ pub fn to_yaml(document: &Value, style: Style<'_>) -> Result<String, String> {
         value: document,
         style,
     };
+    let text = scalar_lines(&node)?;
+    let mut labels = BTreeMap::new();
+    for (id, label) in style.labels {
+        labels.insert(format!("id: {}", scalar_lines(id)?.trim_end()), label);
+    }
+    Ok(text
+        .lines()
+        .map(
+            |line| match labels.get(line.trim_start_matches([' ', '-'])) {
+                Some(label) => format!("{line} # {}\n", comment(label)),
+                None => format!("{line}\n"),
+            },
+        )
+        .collect())
+}
+
+/// YAML without block scalars: text of several lines is one line in quotes, so that a line that
+/// looks like a field is one.
+fn scalar_lines(value: &impl Serialize) -> Result<String, String> {
     let options = serde_saphyr::ser_options! {
-        // A comment cannot get into text that is in quotes.
         prefer_block_scalars: false,
     };
-    serde_saphyr::to_string_with_options(&node, options).map_err(|error| error.to_string())
+    serde_saphyr::to_string_with_options(value, options).map_err(|error| error.to_string())
 }
 
 /// Text as a comment: one line, and nothing that a terminal would obey.
@@ -59,14 +77,7 @@ impl Serialize for Node<'_> {
                 fields.sort_by_key(|(key, _)| (rank(key), *key));
                 let mut out = serializer.serialize_map(Some(fields.len()))?;
                 for (key, value) in fields {
-                    let label = value.as_str().and_then(|id| style.labels.get(id));
-                    match (key.as_str(), label) {
-                        ("id", Some(label)) => {
-                            let labelled = serde_saphyr::Commented(value, comment(label));
-                            out.serialize_entry(key, &labelled)?;
-                        }
-                        _ => out.serialize_entry(key, &Node { value, style })?,
-                    }
+                    out.serialize_entry(key, &Node { value, style })?;
                 }
                 out.end()
             }

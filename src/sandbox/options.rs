@@ -78,9 +78,11 @@ impl Clock {
 pub struct Quotas {
     /// Nova's: `instances`, `cores`, `ram`, `key_pairs`, `server_groups`, `metadata_items`.
     pub compute: BTreeMap<String, i64>,
-    /// Cinder's: `volumes`, `gigabytes`, `snapshots`.
+    /// Cinder's: `volumes`, `gigabytes`, `snapshots`, also of a type (`gigabytes_lvmdriver-1`), and the bound of each
+    /// volume, `per_volume_gigabytes`.
     pub volume: BTreeMap<String, i64>,
-    /// Neutron's: `network`, `subnet`, `port`, `router`, `floatingip`, `security_group`, `security_group_rule`.
+    /// Neutron's: `network`, `subnet`, `port`, `router`, `floatingip`, `security_group`,
+    /// `security_group_rule`, `trunk`.
     pub network: BTreeMap<String, i64>,
     /// Manila's: `share_networks`.
     pub share: BTreeMap<String, i64>,
@@ -121,6 +123,8 @@ impl Default for Quotas {
                 ("security_group", -1),
                 ("security_group_rule", -1),
                 ("rbac_policy", -1),
+                ("router_route", 30),
+                ("trunk", -1),
             ]),
             share: map(&[("share_networks", 10_000)]),
             image_bytes: None,

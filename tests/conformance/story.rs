@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Every story, in the order in which they are told. The first one makes the users who ask in the others.
-const STORIES: [&str; 6] = [
+const STORIES: [&str; 7] = [
     "users",
     "identity",
     "image",
     "network",
+    "network-admin",
     "block-storage",
     "compute",
 ];

@@ -136,7 +136,7 @@ fn what_carries_our_marker_in_a_project_that_nobody_names_is_not_ours() {
     converge(&mut sim, &[project.clone(), network]);
     let first = id(&sim, "Network", "n");
     // The project is not named any more, and the journal is lost: it may be anybody's.
-    sim.declare(&[project.clone()]);
+    sim.declare(std::slice::from_ref(&project));
     sim.disk = stackward::engine::journal::Journal::default();
     sim.restart();
     converge(&mut sim, &[project, orc("Network", "n", &json!({}))]);

@@ -110,7 +110,8 @@ pub struct Sim {
     account: String,
     logged_in_at: Timestamp,
     token: String,
-    project: String,
+    /// The project's id.
+    pub project: String,
     user: String,
 }
 
@@ -342,6 +343,16 @@ impl Sim {
                     result,
                 });
             }
+            Effect::Quota { scope, get } => {
+                let (started_at, service) = (self.now, get.service);
+                let result = self.send(&Call::from(&get));
+                self.later(Event::Quota {
+                    scope,
+                    service,
+                    started_at,
+                    result,
+                });
+            }
             Effect::Record { ticket, changes } => {
                 let number = self.recorded;
                 self.recorded += 1;
@@ -478,6 +489,10 @@ impl Sim {
         let response = self.world.handle(&request, self.now);
         if !response.is_delivered() {
             return Err(unknown(None, "the connection was reset"));
+        }
+        let is_json = matches!(response.body, sandbox::Body::Empty | sandbox::Body::Json(_));
+        if !is_json && response.status < 300 {
+            return Err(unknown(Some(response.status), "the answer is no JSON"));
         }
         let body = response.value().clone();
         let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);

@@ -205,7 +205,7 @@ fn what_a_volume_was_made_from_is_left_out_when_it_is_gone() {
             "bootable": "true", "os-vol-tenant-attr:tenant_id": PROJECT, "snapshot_id": snapshot,
             "volume_image_metadata": {"image_id": "i1"}})
     };
-    let snapshot = json!({"id": "here", "name": "nightly", "volume_id": "a", "status": "available",
+    let snapshot = json!({"id": "here", "name": "nightly", "volume_id": "a", "size": 1, "status": "available",
         "os-extended-snapshot-attributes:project_id": PROJECT, "metadata": {}});
     let kinds = [
         ("Volume", vec![volume("a", "here"), volume("b", "gone")]),
@@ -247,7 +247,7 @@ fn what_cannot_be_managed_is_imported_so_that_it_can_be_referred_to() {
         "# it cannot be managed: nothing of it can be changed\n\
          apiVersion: stackward.dev/v1alpha1\nkind: ServerGroup\nmetadata:\n  name: apart\n\
          spec:\n  managementPolicy: unmanaged\n  import:\n    id: g1\n---\n\
-         # it cannot be managed: spec.resource: one of imageRef and bootVolume must be given\n\
+         # it cannot be managed: spec.resource: either imageRef or bootVolume must be specified\n\
          apiVersion: stackward.dev/v1alpha1\nkind: Server\nmetadata:\n  name: web-1\n\
          spec:\n  managementPolicy: unmanaged\n  import:\n    id: s1\n"
     );

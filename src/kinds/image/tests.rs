@@ -87,6 +87,8 @@ fn what_is_created_is_what_is_seen() {
     assert_eq!(found.marker, Some(birth.marker));
     let mut seen = Image::project(object(&found), &Attached::default());
     seen.content.as_mut().unwrap().file = wanted.content.as_ref().unwrap().file.clone();
+    // It is told of every image, and the manifest did not mind.
+    assert_eq!(seen.deactivated.take(), Some(false));
     assert_eq!(seen, wanted);
 }
 

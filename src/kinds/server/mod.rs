@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::{Call, Service};
+use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::marker::{IMAGE_KEY, KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY, USER_DATA_KEY};
 use super::need::{Inputs, Material, Need};
+use super::quota::{Demand, Nearby};
 use super::{
     Attached, Birth, COMPUTE_READ, Collection, Complaint, Element, Identity, Kind, MarkerPlace,
     Refusal,
@@ -24,6 +26,7 @@ use crate::manifest::Ref;
 
 mod devices;
 mod power;
+mod quota;
 mod requests;
 mod spec;
 /// The Image object that its disk was made from, if it is still that disk.
@@ -260,6 +263,8 @@ impl Kind for Server {
         Field::new("userData", Change::Birth),
     ];
     const ATTACHED: &'static [&'static str] = &["Port", "Volume"];
+    const TOLD_BY: &'static [(&'static str, &'static str)] =
+        &[("ports", "Port"), ("volumes", "Volume")];
     const LATER: &'static [&'static str] = &["volumes"];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/description",
@@ -413,6 +418,15 @@ impl Kind for Server {
         spec.user_data
             .as_mut()
             .map_or_else(|| Ok(Material::default()), |it| it.fill(inputs))
+    }
+
+    fn demand(
+        intent: &Intent,
+        spec: &Spec,
+        server: Option<&Object>,
+        nearby: &Nearby<'_>,
+    ) -> Vec<Demand> {
+        quota::demand(intent, spec, server, nearby)
     }
 
     fn create(spec: &Spec, birth: &Birth<'_>) -> Call {

@@ -83,6 +83,11 @@ impl World {
             None => {}
         }
         let nics = self.checked_nics(wanted, who)?;
+        let new_ports = nics.iter().filter(|nic| nic.port.is_none()).count() as i64;
+        let room = self.network_room(&who.account.project_id, "port");
+        if new_ports > 0 && room.is_some_and(|room| room < new_ports) {
+            return Err(Refusal::new(403, "Maximum number of ports exceeded"));
+        }
         let groups = self.checked_server_groups(wanted, who)?;
         let count = wanted
             .get("min_count")

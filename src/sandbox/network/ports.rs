@@ -308,6 +308,20 @@ impl World {
                 ),
             ));
         }
+        let bound = self.table(Kind::Port).find(|p| {
+            text(p, "id") == Some(port)
+                && text(p, "mac_address") != Some(&mac)
+                && text(p, "binding:host_id").is_some_and(|host| !host.is_empty())
+        });
+        if let Some(old) = bound.and_then(|p| text(p, "mac_address")) {
+            return Err(Refusal::of(
+                409,
+                "PortBound",
+                format!(
+                    "Unable to complete operation on port {port}, port is already bound, port type: ovs, old_mac {old}, new_mac {mac}."
+                ),
+            ));
+        }
         Ok(mac)
     }
 

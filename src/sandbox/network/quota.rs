@@ -13,16 +13,28 @@ use super::{no_route, policy};
 
 impl World {
     pub(super) fn check_network_quota(&self, kind: Kind, project: &str) -> Result<(), Refusal> {
-        let name = kind.member();
-        let limit = self.limit(Counted::Network, project, name);
-        if limit >= 0 && self.network_usage(project, name) >= limit {
-            return Err(Refusal::of(
-                409,
-                "OverQuota",
-                format!("Quota exceeded for resources: ['{name}']."),
-            ));
+        // A group is born with two rules, which are counted.
+        let rules = if kind == Kind::SecurityGroup { 2 } else { 0 };
+        for (name, asked) in [(kind.member(), 1), ("security_group_rule", rules)] {
+            if asked > 0
+                && self
+                    .network_room(project, name)
+                    .is_some_and(|room| room < asked)
+            {
+                return Err(Refusal::of(
+                    409,
+                    "OverQuota",
+                    format!("Quota exceeded for resources: ['{name}']."),
+                ));
+            }
         }
         Ok(())
+    }
+
+    /// How many more there may be, if there is a limit.
+    pub(in super::super) fn network_room(&self, project: &str, name: &str) -> Option<i64> {
+        let limit = self.limit(Counted::Network, project, name);
+        (limit >= 0).then(|| limit - self.network_usage(project, name))
     }
 
     pub(super) fn network_quotas(

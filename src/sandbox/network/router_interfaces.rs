@@ -192,16 +192,17 @@ impl World {
         };
         let project = self
             .record(Kind::Router, router)
-            .map_or(Value::Null, |r| r["project_id"].clone());
-        let wanted = json!({"network_id": subnet["network_id"], "project_id": project, "security_groups": [],
+            .map_or(String::new(), |r| text_or_empty(r, "project_id").to_owned());
+        let wanted = json!({"network_id": subnet["network_id"], "security_groups": [],
             "port_security_enabled": false, "fixed_ips": [{"subnet_id": subnet["id"], "ip_address": gateway}]});
         let nobody = Account {
             admin: true,
             ..account.clone()
         };
-        self.create_record(
+        self.create_uncounted(
             Kind::Port,
             &nobody,
+            &project,
             wanted.as_object().cloned().unwrap_or_default(),
         )
     }

@@ -147,7 +147,9 @@ impl World {
             ));
         }
         let (project, more) = (volume.project_id.clone(), size - volume.size);
-        self.check_volume_quota(&project, 0, more)?;
+        let type_name = volume.type_name.clone();
+        self.check_volume_size(&project, size)?;
+        self.check_volume_quota(&project, &type_name, 0, more)?;
         let volume = self.volume_mut(account, id)?;
         volume.previous = std::mem::replace(&mut volume.status, "extending".to_owned());
         self.after(
@@ -201,6 +203,7 @@ impl World {
                 ),
             ));
         }
+        self.check_type_quota(&volume.project_id, &name, volume.size)?;
         let becomes = multiattach(self, &name);
         let volume = self.volume_mut(account, id)?;
         volume.multiattach = becomes;

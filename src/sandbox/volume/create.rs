@@ -99,7 +99,8 @@ impl World {
             .cloned()
             .unwrap_or_default();
         super::metadata::check(&metadata)?;
-        self.check_volume_quota(&account.project_id, 1, size)?;
+        self.check_volume_size(&account.project_id, size)?;
+        self.check_volume_quota(&account.project_id, &type_name, 1, size)?;
         let id = self.new_uuid();
         let volume = Volume {
             id: id.clone(),
@@ -278,15 +279,16 @@ fn missing(what: &str, id: &str) -> Refusal {
 
 /// What a user is told when the project is full: 413 with a Retry-After that must not be obeyed.
 pub(super) fn over_quota(what: &str, asked: i64, limit: i64, used: i64) -> Refusal {
-    let text = match what {
-        "volumes" => format!(
-            "VolumeLimitExceeded: Maximum number of volumes allowed ({limit}) exceeded for quota 'volumes'."
+    let kind = what.split('_').next();
+    let text = match kind {
+        Some("volumes") => format!(
+            "VolumeLimitExceeded: Maximum number of volumes allowed ({limit}) exceeded for quota '{what}'."
         ),
-        "snapshots" => {
+        Some("snapshots") => {
             format!("SnapshotLimitExceeded: Maximum number of snapshots allowed ({limit}) exceeded")
         }
         _ => format!(
-            "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. Requested \
+            "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed {what} quota. Requested \
              {asked}G, quota is {limit}G and {used}G has been consumed."
         ),
     };

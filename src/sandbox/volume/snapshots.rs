@@ -158,7 +158,8 @@ impl World {
             ));
         }
         let size = volume.size;
-        self.check_snapshot_quota(&account.project_id)?;
+        let type_name = volume.type_name.clone();
+        self.check_snapshot_quota(&account.project_id, &type_name, size)?;
         let id = self.new_uuid();
         let snapshot = Snapshot {
             id: id.clone(),
