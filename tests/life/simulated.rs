@@ -72,7 +72,7 @@ impl Stage for Simulated {
     }
 
     fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
-        self.sim.send(call)
+        self.sim.pass_on(call)
     }
 
     fn user(&self) -> String {
