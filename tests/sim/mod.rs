@@ -594,7 +594,16 @@ impl Sim {
 
     /// The items of a collection, as the project sees them.
     pub fn items(&mut self, kind: &str) -> Vec<Value> {
-        let list = stackward::kinds::find(kind).unwrap().list();
+        let kind = stackward::kinds::find(kind).unwrap();
+        let mut list = kind.list();
+        // What is listed by domain is looked up in every one.
+        if let Some((parameter, "domainRef")) = kind.part() {
+            let domains = stackward::kinds::find("Domain").unwrap().list();
+            let domains = self.list(&domains).unwrap_or_default().into_iter();
+            list.parts = domains
+                .filter_map(|domain| Some((parameter, domain["id"].as_str()?.to_owned())))
+                .collect();
+        }
         self.list(&list).unwrap()
     }
 
