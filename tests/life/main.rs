@@ -20,6 +20,7 @@
     reason = "a test that fails says where"
 )]
 
+mod actor;
 mod live;
 mod play;
 mod script;

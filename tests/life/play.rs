@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{Body, Call, Method, Microversion, Reply, Service};
+use stackward::kinds::call::Reply;
 use stackward::kinds::marker::Marker;
 use stackward::manifest::Key;
 
-use crate::script::{Expect, Form, Mode, Script, Step, World, Writes};
+use crate::actor::{Actor, all_fields, call, condition, matches, plain};
+use crate::script::{Expect, Mode, Script, Step, Writes};
 use crate::stage::Stage;
 use crate::subject::Subject;
-use crate::table::{COLUMNS, Cell, Column, Table};
+use crate::table::{Cell, Column, Table};
 
 pub(crate) struct Play<'a, S> {
     stage: S,
@@ -22,15 +23,6 @@ pub(crate) struct Play<'a, S> {
     declared: Vec<(String, String)>,
     /// What was read since somebody wrote last, by kind and id.
     seen: BTreeMap<(String, String), Option<Value>>,
-}
-
-/// A subject on its way.
-struct Actor<'a> {
-    subject: &'a Subject,
-    form: Form,
-    world: World,
-    /// Its id, once it has one.
-    id: String,
 }
 
 impl<'a, S: Stage> Play<'a, S> {
@@ -682,123 +674,10 @@ impl<'a, S: Stage> Play<'a, S> {
     fn by_hand(&mut self, index: usize, line: &str, body: &Value) -> Result<Reply, String> {
         let request = self.filled(index, &json!([line, body]));
         let (line, body) = (request[0].as_str().unwrap(), &request[1]);
-        let (method, path) = line.split_once(' ').expect("METHOD path");
-        let own = self.actors[index].subject.kind().service();
-        let (service, path) = match path.split_once(':') {
-            Some((word, rest)) if Service::ALL.iter().any(|it| it.as_str() == word) => {
-                let service = Service::ALL.into_iter().find(|it| it.as_str() == word);
-                (service.unwrap(), rest)
-            }
-            _ => (own, path),
-        };
-        let method: Method = serde_json::from_value(json!(method)).unwrap();
-        let microversion = match service {
-            Service::Compute => Some((2, 90)),
-            Service::BlockStorage => Some((3, 60)),
-            _ => None,
-        };
-        let call = Call::new(service, method, "by hand", path)
-            .body(match body {
-                Value::Null => Body::None,
-                body if service == Service::Image && method == Method::Patch => {
-                    Body::ImagePatch(body.clone())
-                }
-                body => Body::Json(body.clone()),
-            })
-            .at(microversion.map(|want| Microversion { want, floor: want }));
+        let call = call(self.actors[index].subject.kind().service(), line, body);
         self.seen.clear();
         self.stage
             .send(&call)
             .map_err(|error| format!("by hand, {line} {body}: {error}"))
-    }
-}
-
-impl Actor<'_> {
-    /// The step that changes nothing.
-    fn step(&self, expect: Expect) -> Step {
-        Step {
-            what: String::new(),
-            cells: Vec::new(),
-            form: self.form.clone(),
-            by_hand: Vec::new(),
-            drifts: None,
-            expect,
-            world: self.world.clone(),
-        }
-    }
-
-    /// A field that a person changes with one request, without which it is found all the same: its
-    /// description at best, since others may be a part of its natural key.
-    fn easily_changed(&self) -> Option<(String, Vec<(String, Value)>)> {
-        let mut rows = self.subject.kind().rows();
-        rows.sort_by_key(|row| row.name != "description");
-        rows.iter()
-            .filter(|row| row.name != "name")
-            .find_map(|row| {
-                let life = self.subject.fields.get(row.name)?;
-                let script = Script::new(self.subject);
-                let by_hand = script.by_hand(row.name, row.class, life)?;
-                Some((row.name.to_owned(), by_hand))
-            })
-    }
-}
-
-fn all_fields(subject: &Subject, columns: &[Column]) -> Vec<(String, Column)> {
-    let columns = COLUMNS.iter().filter(|column| columns.contains(column));
-    columns
-        .flat_map(|column| {
-            let fields = subject
-                .fields
-                .iter()
-                .filter(|(_, life)| life.never.is_none());
-            fields.map(|(field, _)| (field.clone(), *column))
-        })
-        .collect()
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str) {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions
-        .into_iter()
-        .flatten()
-        .find(|it| it["type"] == kind);
-    found.map_or(("", ""), |it| {
-        (
-            it["status"].as_str().unwrap_or_default(),
-            it["message"].as_str().unwrap_or_default(),
-        )
-    })
-}
-
-/// A resource without marks of ownership in its texts.
-fn plain(value: Value) -> Value {
-    match value {
-        // Behind " [sw1:" stands what an application credential was made of.
-        Value::String(text) => {
-            let text = Marker::split(&text).0;
-            json!(text.split_once(" [sw1:").map_or(text, |(text, _)| text))
-        }
-        Value::Array(items) => items.into_iter().map(plain).collect(),
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(key, value)| (key, plain(value)))
-            .collect(),
-        other => other,
-    }
-}
-
-/// Is what is wanted a part of what is there? Lists in any order, but complete.
-fn matches(want: &Value, have: &Value) -> bool {
-    match (want, have) {
-        (Value::Object(want), have) => want.iter().all(|(key, value)| matches(value, &have[key])),
-        (Value::Array(want), Value::Array(have)) => {
-            let mut left: Vec<&Value> = have.iter().collect();
-            want.len() == have.len()
-                && want.iter().all(|wanted| {
-                    let place = left.iter().position(|there| matches(wanted, there));
-                    place.map(|place| left.swap_remove(place)).is_some()
-                })
-        }
-        (want, have) => want == have,
     }
 }

@@ -240,7 +240,7 @@ pub(crate) const RUNS: &[Run] = &[
                     json!({"userRef": "u", "projectRef": "p", "roleRef": "r"}),
                 ),
             ],
-            vec![("Domain/d", json!({"enabled": true, "description": "later"}))],
+            vec![("Domain/d", json!({"enabled": true}))],
         ]
     }),
     of_admin("what an administrator makes", || {
