@@ -6,6 +6,7 @@ mod sim;
 
 use sim::Sim;
 use stackward::engine::Event;
+use stackward::kinds::call::{CallError, Service};
 use stackward::manifest::Key;
 
 fn key(kind: &str, name: &str) -> Key {
@@ -17,6 +18,31 @@ fn volume() -> (String, String) {
     let text = "apiVersion: stackward.dev/v1alpha1\nkind: Volume\nmetadata: {name: v0}\n\
                 spec: {resource: {size: 1}}\n";
     ("volumes.yaml".to_owned(), text.to_owned())
+}
+
+/// Everything that is looked at before a volume is made, in an empty project without quotas.
+fn looks(scope: &stackward::engine::scope::Scope, now: jiff::Timestamp) -> Vec<Event> {
+    let listed = |kind| Event::Listed {
+        scope: scope.clone(),
+        kind,
+        started_at: now,
+        result: Ok(Vec::new()),
+    };
+    let refused = CallError::Rejected {
+        service: Service::BlockStorage,
+        status: 403,
+        fault: None,
+        message: "not for you".to_owned(),
+        request_id: None,
+        retry_after: None,
+    };
+    let quota = Event::Quota {
+        scope: scope.clone(),
+        service: Service::BlockStorage,
+        started_at: now,
+        result: Err(refused),
+    };
+    vec![listed("VolumeSnapshot"), quota, listed("Volume")]
 }
 
 #[test]
@@ -39,13 +65,9 @@ fn a_failed_journal_stops_creates() {
         },
         sim.now,
     ));
-    let listed = Event::Listed {
-        scope: scope.clone(),
-        kind: "Volume",
-        started_at: sim.now,
-        result: Ok(Vec::new()),
-    };
-    effects.extend(sim.engine.handle(listed, sim.now));
+    for look in looks(&scope, sim.now) {
+        effects.extend(sim.engine.handle(look, sim.now));
+    }
     let tickets: Vec<u64> = effects
         .iter()
         .filter_map(|effect| match effect {
@@ -88,14 +110,10 @@ fn a_create_that_waits_for_the_journal_is_not_sent_elsewhere() {
             auth_url: "http://sandbox/identity".to_owned(),
         }),
     };
-    let listed = Event::Listed {
-        scope: scope.clone(),
-        kind: "Volume",
-        started_at: now,
-        result: Ok(Vec::new()),
-    };
     let mut effects = sim.engine.handle(to("p"), now);
-    effects.extend(sim.engine.handle(listed, now));
+    for look in looks(&scope, now) {
+        effects.extend(sim.engine.handle(look, now));
+    }
     let tickets: Vec<u64> = effects
         .iter()
         .filter_map(|effect| match effect {

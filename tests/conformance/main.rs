@@ -14,6 +14,7 @@
     clippy::panic,
     reason = "a test says what went wrong by its panic"
 )]
+#![allow(clippy::print_stderr, reason = "how much was asked is printed")]
 
 mod cloud;
 mod coverage;

@@ -14,10 +14,12 @@
 #[path = "../conformance/coverage.rs"]
 mod coverage;
 mod directory;
+mod fault;
 #[path = "../conformance/story.rs"]
 mod story;
 
 pub use directory::{assemble, assemble_directory};
+pub use fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -38,37 +40,6 @@ use stackward::kinds::marker::Owner;
 use stackward::manifest::Key;
 use stackward::sandbox::{self, Request, World};
 use uuid::Uuid;
-
-/// What goes wrong with one request, or with one write of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It never leaves.
-    NotSent,
-    /// The service answers 503 and has done nothing.
-    Refused,
-    /// It is done, and its answer is lost.
-    Lost,
-    /// It is done, and 503 is answered.
-    DoneAndRefused,
-    /// It is done, and the answer says nothing.
-    Empty,
-    /// The daemon dies before it.
-    CrashBefore,
-    /// The daemon dies after it.
-    CrashAfter,
-}
-
-impl Fault {
-    pub const ALL: [Self; 7] = [
-        Self::NotSent,
-        Self::Refused,
-        Self::Lost,
-        Self::DoneAndRefused,
-        Self::Empty,
-        Self::CrashBefore,
-        Self::CrashAfter,
-    ];
-}
 
 /// How long a request takes on the fake clock.
 const LATENCY: Duration = Duration::from_millis(50);
