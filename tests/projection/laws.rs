@@ -29,7 +29,7 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
         Err(outcome) => return outcome,
     };
     let mut held = vec!["projected"];
-    let laws: [(&'static str, &dyn Fn(&mut Case<'_>) -> Verdict); 4] = [
+    let laws: [(&'static str, Law<'_>); 4] = [
         ("twice", &|case| case.is_made_twice_alike()),
         ("foreign", &|case| case.foreign_keys_stay()),
         ("repaired", &|case| case.drift(other, index, true)),
@@ -44,6 +44,9 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
     }
     Outcome::Held(held)
 }
+
+/// One law on one object.
+type Law<'l> = &'l dyn Fn(&mut Case<'_>) -> Verdict;
 
 /// Whether a law could be tried; how it does not hold.
 type Verdict = Result<bool, String>;
