@@ -308,7 +308,8 @@ class Round:
                             status=status)
 
     def plan_adopts(self):
-        lines = [line for line in self.plan().splitlines() if line and not line.startswith('Plan:')]
+        legend = '  ~ change in place'
+        lines = [line for line in self.plan().splitlines() if line and line != legend and not line.startswith('Plan:')]
         strange = [line for line in lines if not line.endswith(' change: adopt')]
         require(lines and not strange, 'more than adoption: %s' % '\n'.join(strange or lines))
         return '%d to adopt' % len(lines)
