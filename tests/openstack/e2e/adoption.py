@@ -188,6 +188,7 @@ class Person:
         for fip in self.cloud.list('floating_ip'):
             sdk.network.delete_ip(fip['id'])
         for trunk in self.cloud.list('trunk'):
+            sdk.network.update_trunk(trunk['id'], admin_state_up=True)
             sdk.network.delete_trunk(trunk['id'])
         for router in self.cloud.list('router'):
             sdk.network.update_router(router['id'], routes=[])
@@ -325,7 +326,10 @@ class Round:
 
     def put_right(self, daemon):
         daemon.wait_available()
+        # Its repairs would come between the person's own steps: routes before the interface that they lead through.
+        self.command('pause', '--state-dir', self.state)
         count = self.person.meddle()
+        self.command('resume', '--state-dir', self.state)
         last = []
 
         def as_before():
