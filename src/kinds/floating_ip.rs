@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::manifest::{Ref, ValueSource};
 
@@ -402,6 +402,7 @@ impl Kind for FloatingIp {
                 _ => {}
             }
         }
+        keep_association(&mut body, address);
         neutron::put(&Self::COLLECTION, &address.standard.id, body)
     }
 
@@ -433,7 +434,11 @@ impl Kind for FloatingIp {
     }
 
     fn brand(address: &Object, birth: &Birth<'_>) -> Option<Call> {
-        Some(address.standard.brand(&Self::COLLECTION, birth))
+        let mut body = Map::new();
+        let text = birth.marker.describe(Some(address.standard.text()));
+        body.insert("description".to_owned(), json!(text));
+        keep_association(&mut body, address);
+        Some(neutron::put(&Self::COLLECTION, &address.standard.id, body))
     }
 
     fn matches(filter: &Filter, address: &Object) -> bool {
@@ -467,6 +472,19 @@ impl Kind for FloatingIp {
                 filter.project_ref.as_ref(),
                 address.standard.project().as_deref(),
             )
+    }
+}
+
+/// Neutron reads every update as an association, too, and refuses one of anything else while the
+/// port has several addresses, unless it says again which of them is meant.
+fn keep_association(body: &mut Map<String, Value>, address: &Object) {
+    if let (Some(port), Some(fixed), false) = (
+        &address.port_id,
+        address.fixed_ip_address,
+        body.contains_key("port_id"),
+    ) {
+        body.insert("port_id".to_owned(), json!(port));
+        body.insert("fixed_ip_address".to_owned(), json!(fixed));
     }
 }
 

@@ -426,6 +426,9 @@ impl<'a> Script<'a> {
 
     /// The mark of ownership is taken off, as if somebody else had made it.
     pub(crate) fn strip(&self) -> Vec<(String, Value)> {
+        if let Some(requests) = &self.subject.strip {
+            return requests.iter().map(request).collect();
+        }
         let wrap = self.subject.by_hand.wrap.clone().unwrap_or_default();
         let plain = |word: &str| {
             vec![(

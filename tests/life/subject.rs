@@ -44,6 +44,8 @@ pub(crate) struct Subject {
     pub(crate) no_import: Option<String>,
     /// A few words where it cannot be adopted.
     pub(crate) no_adoption: Option<String>,
+    /// How a person takes the mark of ownership off, if not as of any resource of that service.
+    pub(crate) strip: Option<Vec<Map<String, Value>>>,
     /// How a person deletes it, if not by DELETE of its path.
     pub(crate) delete: Option<Vec<Map<String, Value>>>,
     /// Its id is made of its names or parts: it may be the same after it was made anew.

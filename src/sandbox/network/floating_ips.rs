@@ -109,7 +109,14 @@ impl World {
         let mut draft = record.clone();
         apply(&mut draft, wanted)?;
         match port {
-            None => {}
+            // Neutron takes every update for an association, too, and one of several addresses
+            // has to be named.
+            None => {
+                let port = text(&draft, "port_id").map(str::to_owned);
+                if let Some(port) = port {
+                    self.associate(account, &mut draft, &port, None)?;
+                }
+            }
             Some(Value::String(port)) => {
                 self.associate(
                     account,
