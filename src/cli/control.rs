@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::cloud::environment::Environment;
@@ -128,11 +128,13 @@ impl Socket {
         let status = answer.status();
         let body = answer.bytes().await?.to_vec();
         if !status.is_success() {
-            let hint = "`stackward approve` shows what waits";
-            return Err(Advised::error(
-                String::from_utf8_lossy(&body).into_owned(),
-                hint,
-            ));
+            let words = String::from_utf8_lossy(&body).into_owned();
+            return Err(match status {
+                StatusCode::CONFLICT => {
+                    Advised::error(words, "`stackward approve` shows what waits")
+                }
+                _ => anyhow::Error::msg(words),
+            });
         }
         Ok(body)
     }

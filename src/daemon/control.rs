@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::guard::Control;
@@ -88,10 +88,22 @@ impl Desk {
         Arc::clone(&self.pictures.borrow().snapshot)
     }
 
+    /// Answers when the word is in force and in the journal, so that a crash cannot undo it.
     async fn tell(&self, control: Control) -> Response {
-        match self.inputs.send(Input::Control(control)).await {
-            Ok(()) => StatusCode::ACCEPTED.into_response(),
-            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping").into_response(),
+        let stopping = (StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
+        let (answer, answered) = oneshot::channel();
+        let input = Input::Control(control, answer);
+        if self.inputs.send(input).await.is_err() {
+            return stopping.into_response();
+        }
+        match answered.await {
+            Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+            Ok(Err(why)) => {
+                let words =
+                    format!("in force until the daemon ends, but not in its journal: {why}");
+                (StatusCode::INTERNAL_SERVER_ERROR, words).into_response()
+            }
+            Err(_) => stopping.into_response(),
         }
     }
 }

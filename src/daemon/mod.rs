@@ -19,7 +19,7 @@ pub mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch as watched};
+use tokio::sync::{mpsc, oneshot, watch as watched};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -58,8 +58,11 @@ pub enum Input {
     /// The settings were read again.
     Settings(Settings),
     /// A person has spoken.
-    Control(Control),
+    Control(Control, Answer),
 }
+
+/// Tells a person that the word is in force and in the journal, or why it is not in the journal.
+pub type Answer = oneshot::Sender<Result<(), String>>;
 
 /// What can be seen of a daemon.
 #[derive(Debug, Clone, Default)]

@@ -21,7 +21,7 @@ use crate::store::Store;
 use super::clock::{Clock, Heartbeat};
 use super::metrics::{Metrics, Step};
 use super::remote::{Connected, Connections, Refused};
-use super::{Input, Parts, Picture};
+use super::{Answer, Input, Parts, Picture};
 
 /// Pictures are not published more often than this.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -47,6 +47,8 @@ pub(super) struct Turn {
     /// What to say when a task dies without an outcome.
     last_words: HashMap<Id, Outcome>,
     steps: HashMap<Ticket, Step>,
+    /// Persons that wait until their word is in the journal.
+    answers: HashMap<Ticket, Answer>,
     alarm: Option<Timestamp>,
     unpublished: bool,
     published_at: Instant,
@@ -83,6 +85,7 @@ impl Turn {
             writes: JoinSet::new(),
             last_words: HashMap::new(),
             steps: HashMap::new(),
+            answers: HashMap::new(),
             alarm: None,
             unpublished: true,
             published_at: Instant::now() - PUBLISH_EVERY,
@@ -136,10 +139,18 @@ impl Turn {
                 self.unpublished = true;
                 self.handle(Event::Desired(*desired));
             }
-            Input::Settings(settings) => self.handle(Event::Settings(settings)),
-            Input::Control(control) => {
+            Input::Settings(settings) => {
+                self.handle(Event::Settings(settings));
+            }
+            Input::Control(control, answer) => {
                 tracing::info!(?control, "a person has spoken");
-                self.handle(Event::Control(control));
+                let recorded = self.handle(Event::Control(control));
+                match recorded {
+                    Some(ticket) => {
+                        self.answers.insert(ticket, answer);
+                    }
+                    None => answered(answer, Ok(())),
+                }
             }
             Input::Reload => {
                 self.connections.forgive();
@@ -163,7 +174,9 @@ impl Turn {
             },
         };
         match outcome {
-            Outcome::Event(event) => self.handle(event),
+            Outcome::Event(event) => {
+                self.handle(event);
+            }
             Outcome::Connected(scope, result) => self.connected(scope, result),
         }
     }
@@ -187,14 +200,20 @@ impl Turn {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    /// Tells the engine, and carries out what it wants; the ticket of its write to the journal.
+    fn handle(&mut self, event: Event) -> Option<Ticket> {
         match &event {
             Event::Called { ticket, result } => {
                 if let Some(step) = self.steps.remove(ticket) {
                     self.metrics.step_ended(&step, result);
                 }
             }
-            Event::Recorded { result, .. } => self.metrics.journal_written(result),
+            Event::Recorded { ticket, result } => {
+                self.metrics.journal_written(result);
+                if let Some(answer) = self.answers.remove(ticket) {
+                    answered(answer, result.clone());
+                }
+            }
             Event::Listed {
                 scope,
                 kind,
@@ -206,9 +225,14 @@ impl Turn {
             _ => {}
         }
         let now = self.clock.now();
+        let mut recorded = None;
         for effect in self.engine.handle(event, now) {
+            if let Effect::Record { ticket, .. } = &effect {
+                recorded = Some(*ticket);
+            }
             self.carry_out(effect);
         }
+        recorded
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -359,6 +383,11 @@ fn finishing(effect: Effect) -> Option<Effect> {
         | Effect::Call { .. }
         | Effect::Alarm(_) => None,
     }
+}
+
+/// Who asked may have gone away meanwhile.
+fn answered(answer: Answer, result: Result<(), String>) {
+    let _: Result<(), Result<(), String>> = answer.send(result);
 }
 
 /// A task that died may have sent its request.
