@@ -44,6 +44,7 @@ const TRIED: usize = 200;
 
 /// Where a schema allows what its kind never accepts: properties that are never set or always.
 const HINTS: &[(&str, &str)] = &[
+    ("Role", "/domainRef was never set"),
     ("FloatingIP", "/floatingNetworkRef was always set"),
     ("FloatingIP", "/floatingSubnetRef was never set"),
     ("Subnet", "/routerRef was never set"),
