@@ -77,6 +77,7 @@ pub struct Spec {
 pub struct Rule {
     /// The path, as the service sees it: `/v2.1/servers`; `*` is any segment, `**` any rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/v2.1/servers", "/v2.1/servers/*", "/v3/**"]))]
     pub path: Option<String>,
     /// The method. Keystone refuses CONNECT, OPTIONS and TRACE, which ORC accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,7 @@ pub struct Rule {
     pub service_ref: Option<String>,
     /// The service's type, `compute`, for who may not list services; either this or `serviceRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["compute", "identity"]))]
     pub service: Option<String>,
 }
 

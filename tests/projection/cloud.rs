@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackward::engine::desired::Desired;
+use stackward::kinds::call::{Call, Method, Service};
 use stackward::kinds::erased::{Accepted, AnyKind, Found, Intent};
 use stackward::kinds::field::{Class, Compare, Difference, diff, missing, surplus};
 use stackward::kinds::health::Health;
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::{Declared, DeclaredWhat, Inputs, Material};
 use stackward::kinds::{Attached, Birth, KINDS, find};
-use stackward::manifest::{Key, Ref, Shape, parse};
+use stackward::manifest::{Key, Ref, Shape, ValueSource, parse};
 use uuid::Uuid;
 
+use crate::schema::UUID;
 use crate::sim::{Sim, assemble};
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -28,8 +30,12 @@ const KEY: &str =
 pub struct Cloud {
     before: Sim,
     ids: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// What references to fields read, by kind and name.
+    statuses: BTreeMap<(&'static str, String), Value>,
     /// The ids of everything, with what a cloud has from the beginning.
     there: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The one thing that manifests name by its id alone, since no kind makes it.
+    address_group: String,
     asset: tempfile::NamedTempFile,
 }
 
@@ -56,16 +62,33 @@ impl Cloud {
         before
             .world
             .set_options(|options| options.host = (160_000, 64 << 20, 10 << 20));
-        before.declare(&[(
-            "world.yaml".to_owned(),
-            include_str!("world.yaml").to_owned(),
-        )]);
+        let made = |before: &mut Sim, path: &'static str, body: Value| {
+            let call = Call::new(Service::Network, Method::Post, path, path).json(body);
+            let answer = before.pass_on(&call).unwrap().body;
+            let one = answer.as_object().unwrap().values().next().unwrap();
+            one["id"].as_str().unwrap().to_owned()
+        };
+        let vlan = json!({"network": {"name": "vlan", "provider:network_type": "vlan",
+            "provider:physical_network": "physnet1", "provider:segmentation_id": 77, "mtu": 1450}});
+        let vlan = made(&mut before, "networks", vlan);
+        let group = json!({"address_group": {"addresses": ["10.9.0.0/24"]}});
+        let address_group = made(&mut before, "address-groups", group);
+        let world = include_str!("world.yaml")
+            .replace("{user}", before.user())
+            .replace("{project}", &before.project)
+            .replace("{vlan}", &vlan);
+        before.declare(&[("world.yaml".to_owned(), world)]);
         before.run_until_rest(30 * MINUTE);
         before.assert_converged();
         let mut ids: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
+        let mut statuses = BTreeMap::new();
         for (key, object) in &before.engine.snapshot().objects {
             let kind = find(&key.kind).unwrap().name();
             let id = object.status.id.clone().unwrap();
+            statuses.insert(
+                (kind, key.name.to_string()),
+                object.status.document(&key.name, "default"),
+            );
             ids.entry(kind)
                 .or_default()
                 .insert(key.name.to_string(), id);
@@ -81,7 +104,9 @@ impl Cloud {
         Self {
             before,
             ids,
+            statuses,
             there,
+            address_group,
             asset,
         }
     }
@@ -89,7 +114,8 @@ impl Cloud {
     /// A spec as a schema gave it, with references to what is there: `None` where its kind does not
     /// accept it.
     pub fn wanted(&self, kind: &'static dyn AnyKind, spec: &Value) -> Option<Wanted> {
-        let mut spec = spec.clone();
+        let text = spec.to_string().replace(UUID, &self.address_group);
+        let mut spec: Value = serde_json::from_str(&text).unwrap();
         // What stands for another object as well, or is in a list of its own, is the business of
         // tests/orc/places.rs.
         let elsewhere = kind.part().map(|(_, field)| field);
@@ -112,13 +138,10 @@ impl Cloud {
                     beside.insert("Secret".to_owned(), data_object("Secret", "secret", &data));
                 }
                 DeclaredWhat::File { .. } => *place? = json!("asset"),
-                DeclaredWhat::Value(_) => {
-                    let source = place?;
-                    if source.get("value").is_none_or(Value::is_null) {
-                        *source = json!({"configMapKeyRef": {"name": "data", "key": "key"}});
-                        let data = json!({"key": "value"});
-                        beside.insert("data".to_owned(), data_object("ConfigMap", "data", &data));
-                    }
+                DeclaredWhat::Value(source) => {
+                    // What a kind reads of something that it refers to elsewhere has no place.
+                    let Some(place) = place else { continue };
+                    self.supply(source, place, &mut beside);
                 }
             }
         }
@@ -130,6 +153,52 @@ impl Cloud {
             accepted,
             beside,
         })
+    }
+
+    /// A value from elsewhere, of something that there is.
+    fn supply(&self, source: ValueSource, place: &mut Value, beside: &mut BTreeMap<String, Value>) {
+        let mut name_of = |kind: &str, name| {
+            let kind = find(kind).map_or("Network", AnyKind::name);
+            match self.existing(kind, Ref::Name(name), beside) {
+                Ref::Name(name) => name,
+                other => panic!("a name became {other:?}"),
+            }
+        };
+        match source {
+            // The name of the object is all that the manifest says.
+            ValueSource::Field { kind, name, .. } if place.is_string() => {
+                *place = json!(name_of(&kind, name));
+            }
+            ValueSource::Field { kind, name, .. } => {
+                place["fieldRef"]["name"] = json!(name_of(&kind, name));
+            }
+            ValueSource::SecretKey { .. } => {
+                place["secretKeyRef"] = json!({"name": "of-values", "key": "key"});
+                let data = json!({"key": "value"});
+                beside.insert(
+                    "of-values".to_owned(),
+                    data_object("Secret", "of-values", &data),
+                );
+            }
+            ValueSource::ConfigMapKey { .. } => {
+                place["configMapKeyRef"] = json!({"name": "data", "key": "key"});
+                let data = json!({"key": "value"});
+                beside.insert("data".to_owned(), data_object("ConfigMap", "data", &data));
+            }
+            ValueSource::Value(_) => {}
+        }
+    }
+
+    /// What a field of something that there is says.
+    fn field(&self, kind: &str, name: &str, path: &str) -> Option<String> {
+        let document = self.statuses.get(&(find(kind)?.name(), name.to_owned()))?;
+        let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+        let value = document.pointer(&format!("/{pointer}"))?;
+        Some(
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        )
     }
 
     /// The same reference to something that there is.
@@ -171,8 +240,8 @@ impl Cloud {
         }
     }
 
-    /// The spec with the ids of what it refers to.
-    pub fn resolved(&self, wanted: &Wanted) -> Value {
+    /// The spec with the ids of what it refers to; in words why it cannot be made at all.
+    pub fn resolved(&self, wanted: &Wanted) -> Result<Value, String> {
         let spec = wanted.accepted.spec.as_ref().unwrap();
         let id_of = |pointer: &str| {
             let need = wanted
@@ -196,24 +265,26 @@ impl Cloud {
         for Declared { pointer, what } in &wanted.accepted.needs {
             let text = match what {
                 DeclaredWhat::Object { .. } => continue,
-                DeclaredWhat::File { .. } => KEY,
-                DeclaredWhat::SecretKey { .. } => "a-secret",
-                DeclaredWhat::Value(_) => "value",
+                DeclaredWhat::File { .. } => KEY.to_owned(),
+                DeclaredWhat::SecretKey { .. } => "a-secret".to_owned(),
+                DeclaredWhat::Value(ValueSource::Field { kind, name, path }) => {
+                    self.field(kind, name, path).unwrap_or_default()
+                }
+                DeclaredWhat::Value(_) => "value".to_owned(),
             };
             inputs.texts.insert(pointer.clone(), text.into());
             inputs
                 .files
                 .insert(pointer.clone(), self.asset.path().to_owned());
         }
-        let Ok((mut spec, _)) = wanted.kind.resolve(spec, &id_of, &inputs) else {
-            return Value::Null;
-        };
+        let resolved = wanted.kind.resolve(spec, &id_of, &inputs);
+        let (mut spec, _) = resolved.map_err(|why| why.message)?;
         // As every manifest says of itself: the object's own name if not set.
         let properties = wanted.kind.schemas().spec["properties"].clone();
         if spec["name"].is_null() && properties["name"].is_object() {
             spec["name"] = json!(NAME);
         }
-        spec
+        Ok(spec)
     }
 
     /// A daemon that has just begun, beside a copy of the cloud.
@@ -375,7 +446,8 @@ impl Trial {
         false
     }
 
-    fn pause(&mut self) {
+    /// Time for what is under way: Cinder tells the device of a volume after Nova tells the volume.
+    pub fn pause(&mut self) {
         self.sim.now += jiff::SignedDuration::from_secs(20);
     }
 }

@@ -1,5 +1,7 @@
 //! What has to be true of every object, whatever its kind.
 
+use std::collections::BTreeSet;
+
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use stackward::kinds::erased::AnyKind;
@@ -11,10 +13,19 @@ use crate::cloud::{Cloud, MINUTE, Trial, Wanted};
 pub enum Outcome {
     /// The cloud does not make such a thing.
     Refused(String),
-    /// It was made; the laws that were tried, and hold.
-    Held(Vec<&'static str>),
+    /// It was made.
+    Held(Held),
     /// A law does not hold: which, and how.
     Broken(String),
+}
+
+/// What was shown by one spec.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The laws that could be tried.
+    pub laws: Vec<&'static str>,
+    /// The fields whose wrong projection would have been noticed.
+    pub seen: BTreeSet<&'static str>,
 }
 
 /// Leave for all that can be repaired in place.
@@ -28,7 +39,10 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
         Ok(case) => case,
         Err(outcome) => return outcome,
     };
-    let mut held = vec!["projected"];
+    let mut held = Held {
+        laws: vec!["projected"],
+        seen: case.seen(),
+    };
     let laws: [(&'static str, Law<'_>); 4] = [
         ("twice", &|case| case.is_made_twice_alike()),
         ("foreign", &|case| case.foreign_keys_stay()),
@@ -37,7 +51,7 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
     ];
     for (name, law) in laws {
         match law(&mut case) {
-            Ok(true) => held.push(name),
+            Ok(true) => held.laws.push(name),
             Ok(false) => {}
             Err(how) => return Outcome::Broken(format!("{name}: {how}")),
         }
@@ -65,7 +79,8 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn made(cloud: &'a Cloud, wanted: &'a Wanted) -> Result<Self, Outcome> {
         let (mut trial, id) = make(cloud, wanted)?;
-        let want = cloud.resolved(wanted);
+        let want = cloud.resolved(wanted).map_err(Outcome::Refused)?;
+        trial.pause();
         let Some((_, have)) = trial.look(wanted.kind, &id) else {
             return Err(Outcome::Broken("it is in no list".to_owned()));
         };
@@ -85,6 +100,17 @@ impl<'a> Case<'a> {
             Ok(()) => Ok(case),
             Err(how) => Err(Outcome::Broken(format!("quiet: {how}"))),
         }
+    }
+
+    /// The fields that are compared in earnest: were one projected otherwise, it would show.
+    fn seen(&self) -> BTreeSet<&'static str> {
+        let shows = |row: &Row| {
+            let mut have = self.have.clone();
+            have[row.name] = otherwise(&self.have[row.name]);
+            !unlike(self.wanted.kind, &self.want, &have).is_empty()
+        };
+        let rows = self.wanted.kind.rows().into_iter();
+        rows.filter(shows).map(|row| row.name).collect()
     }
 
     /// Nothing is written as long as nothing changes.
@@ -113,6 +139,7 @@ impl<'a> Case<'a> {
             Err(Outcome::Broken(how)) => return Err(how),
             Err(Outcome::Held(_)) => return Ok(false),
         };
+        trial.pause();
         let Some((_, have)) = trial.look(kind, &id) else {
             return Err("it is in no list".to_owned());
         };
@@ -180,7 +207,10 @@ impl<'a> Case<'a> {
         let Some(changed) = self.cloud.wanted(kind, &spec) else {
             return Ok(false);
         };
-        let value = self.cloud.resolved(&changed)[row.name].clone();
+        let Ok(resolved) = self.cloud.resolved(&changed) else {
+            return Ok(false);
+        };
+        let value = resolved[row.name].clone();
         let before = self.have_now()?;
         if value.is_null() || !self.trial.by_hand(kind, &self.id, row.name, &value) {
             return Ok(false);
@@ -289,6 +319,23 @@ fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Another value, wherever the value says anything.
+fn otherwise(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(it) => json!(!it),
+        Value::Number(it) => json!(it.as_i64().unwrap_or_default() + 1),
+        Value::String(it) => json!(format!("{it}-otherwise")),
+        Value::Array(all) if all.is_empty() => json!(["otherwise"]),
+        Value::Array(all) => all.iter().map(otherwise).collect(),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, it)| (key.clone(), otherwise(it)))
+                .collect(),
+        ),
+    }
 }
 
 /// The part of a value that is told at all.

@@ -94,6 +94,7 @@ pub struct Rule {
         rename = "remoteAddressGroupID",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("format" = "uuid"))]
     pub remote_address_group_id: Option<String>,
 }
 
@@ -251,6 +252,10 @@ impl Rule {
         if remotes.into_iter().filter(|is_set| *is_set).count() > 1 {
             let message = "a rule has one other side: remoteIPPrefix, remoteGroupRef, remoteSelf or remoteAddressGroupID";
             complain("", message.to_owned());
+        }
+        // Neutron fails on it (500), and that may mean anything.
+        if self.remote_address_group_id.as_deref() == Some("") {
+            complain("/remoteAddressGroupID", "an id is not empty".to_owned());
         }
         let number = self.protocol.as_deref().map(protocol_number);
         match (number, self.port_range) {
@@ -417,6 +422,10 @@ mod tests {
         };
         assert_eq!(range("tcp", 80, Some(80)), Vec::<String>::new());
         assert_eq!(range("icmp", 8, None), Vec::<String>::new());
+        assert_eq!(
+            check(json!({"remoteAddressGroupID": ""})),
+            ["/rules/0/remoteAddressGroupID"]
+        );
         assert_eq!(range("icmp", 3, Some(1)), Vec::<String>::new());
         for (protocol, min, max) in [
             ("tcp", 90, Some(80)),
