@@ -189,6 +189,14 @@ impl Cloud {
         }
     }
 
+    /// The object whose name in the cloud this is.
+    fn named(&self, kind: &'static str, name: &str) -> Option<String> {
+        let is = |known: &&String| {
+            self.field(kind, known, "status.resource.name").as_deref() == Some(name)
+        };
+        self.ids[kind].keys().find(is).cloned()
+    }
+
     /// What a field of something that there is says.
     fn field(&self, kind: &str, name: &str, path: &str) -> Option<String> {
         let document = self.statuses.get(&(find(kind)?.name(), name.to_owned()))?;
@@ -221,8 +229,10 @@ impl Cloud {
             Ref::Id(id) if known.values().any(|it| *it == id) => Ref::Id(id),
             Ref::Id(id) => Ref::Id(known[&pick(&id)].clone()),
             Ref::Filter(filter) => {
-                let name = pick(filter["name"].as_str().unwrap_or("a"));
+                let given = filter["name"].as_str().unwrap_or("a");
+                let name = self.named(kind, given).unwrap_or_else(|| pick(given));
                 if by_name() {
+                    let name = self.field(kind, &name, "status.resource.name");
                     Ref::Filter(json!({"name": name}))
                 } else {
                     Ref::Id(known[&name].clone())
@@ -255,7 +265,10 @@ impl Cloud {
             match reference {
                 Ref::Id(id) => Some(id.clone()),
                 Ref::Name(name) => self.ids[kind].get(name).cloned(),
-                Ref::Filter(filter) => self.ids[kind].get(filter["name"].as_str()?).cloned(),
+                Ref::Filter(filter) => {
+                    let name = self.named(kind, filter["name"].as_str()?)?;
+                    self.ids[kind].get(&name).cloned()
+                }
             }
         };
         let mut inputs = Inputs {

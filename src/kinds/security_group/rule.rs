@@ -182,6 +182,8 @@ impl Rule {
         let canonical = |text: String| canonical_protocol(&text, self.ethertype);
         self.protocol = self.protocol.take().map(canonical);
         self.remote_self = self.remote_self.filter(|is_self| *is_self);
+        // Neutron stores an empty one, and answers none for the rules that it makes itself.
+        self.description = self.description.take().filter(|it| !it.is_empty());
         // Neutron calls "all addresses" and "none named" the same.
         self.remote_ip_prefix = self
             .remote_ip_prefix
