@@ -143,10 +143,7 @@ fn explore(kind: &'static dyn AnyKind, cloud: &Cloud, seed: u64) -> (Tally, Opti
                 return Ok(());
             }
         }
-        let spec = match tally.borrow().made {
-            made if made >= enough => tally.borrow().grafted(kind, schema, spec, index),
-            _ => spec,
-        };
+        let spec = tally.borrow().grafted(kind, schema, spec, index);
         tally.borrow_mut().generated += 1;
         let Some(wanted) = cloud.wanted(kind, &spec) else {
             let why = accept(kind, &spec).err().unwrap_or_default();
@@ -257,14 +254,21 @@ impl Tally {
     /// A spec that was made, with a property that is still missing set as in `spec`, or left out as
     /// there, and one other property with it: what goes with what a schema does not say.
     fn grafted(&self, kind: &dyn AnyKind, schema: Schema<'_>, spec: Value, index: Index) -> Value {
-        let gaps = self.gaps(kind);
-        let (at, whole) = (index.index(usize::MAX), spec.clone());
-        if gaps.is_empty() || self.made_of.is_empty() || at % 4 == 0 {
-            return whole;
+        let at = index.index(usize::MAX);
+        // As long as there are few, every other one is all new.
+        let new = if self.made < MADE { 2 } else { 4 };
+        if self.made_of.is_empty() || at % new == 0 {
+            return spec;
         }
         let names = schema.names();
-        let gap = &gaps[at / 4 % gaps.len()];
-        let missing = gap.split(['/', '=', ' ']).nth(1).unwrap_or_default();
+        let gaps = self.gaps(kind);
+        let missing = match gaps.len() {
+            0 => names[at / 4096 % names.len()],
+            count => {
+                let gap = &gaps[at / 4 % count];
+                gap.split(['/', '=', ' ']).nth(1).unwrap_or_default()
+            }
+        };
         let mut grafted = self.made_of[at / 64 % self.made_of.len()].clone();
         for name in [missing, names[at / 1024 % names.len()]] {
             match spec.get(name) {

@@ -53,7 +53,8 @@ pub struct Spec {
         skip_serializing_if = "String::is_empty"
     )]
     pub secret_ref: String,
-    /// The roles that it has, of those that the user has in the project; all of them if not set.
+    /// The roles that it has, of those that the user has in the project; all of them if not set or
+    /// empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_refs: Option<Vec<Ref>>,
     /// The only requests that it may be used for; any if not set.
@@ -362,6 +363,8 @@ impl Kind for ApplicationCredential {
             rules.sort();
             rules.dedup();
         }
+        // Keystone takes none for all.
+        let _ = spec.role_refs.take_if(|roles| roles.is_empty());
         if let Some(roles) = &mut spec.role_refs {
             roles.sort_by(|a, b| a.id().cmp(&b.id()));
             roles.dedup();

@@ -68,7 +68,7 @@ impl Cloud {
             let one = answer.as_object().unwrap().values().next().unwrap();
             one["id"].as_str().unwrap().to_owned()
         };
-        let vlan = json!({"network": {"name": "vlan", "provider:network_type": "vlan",
+        let vlan = json!({"network": {"name": "vlan", "project_id": "of-others", "provider:network_type": "vlan",
             "provider:physical_network": "physnet1", "provider:segmentation_id": 77, "mtu": 1450}});
         let vlan = made(&mut before, "networks", vlan);
         let group = json!({"address_group": {"addresses": ["10.9.0.0/24"]}});

@@ -366,8 +366,22 @@ fn is_like(compare: Compare, want: &Value, have: &Value) -> bool {
         Compare::Value | Compare::IfTold => holds(have, want),
         Compare::Set => within(want, have) && within(have, want),
         Compare::Pairs(..) | Compare::Contains => within(want, have),
-        Compare::Elements(_) => within(want, have) && all(want).len() == all(have).len(),
+        Compare::Elements(identity) => {
+            let of = all(have);
+            let there = |it: &Value| of.iter().any(|other| is_element(identity, it, other));
+            all(want).iter().all(there) && all(want).len() == of.len()
+        }
     }
+}
+
+/// What does not make an element another one is given when it is made, and may not be told: a rule
+/// that a group is born with has no description.
+fn is_element(identity: &[&str], want: &Value, have: &Value) -> bool {
+    let mut want = want.clone();
+    if let Some(map) = want.as_object_mut().filter(|_| !identity.is_empty()) {
+        map.retain(|key, _| identity.contains(&key.as_str()) || !have[key].is_null());
+    }
+    holds(have, &want)
 }
 
 /// Everything that `want` says, `have` says as well.
