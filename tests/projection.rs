@@ -48,6 +48,21 @@ const TRIED: usize = 200;
 /// why that is so.
 const HINTS: &[(&str, &str, &str)] = &[
     (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"CONNECT\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"OPTIONS\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"TRACE\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
         "Role",
         "/domainRef was never set",
         "its kind refuses it: no list shows the roles of a domain",

@@ -352,6 +352,8 @@ impl Trial {
             if refused || self.sim.engine.snapshot().at_rest {
                 break;
             }
+            // The next thing may happen later than in a minute only.
+            self.sim.run_for(MINUTE);
         }
     }
 
