@@ -92,6 +92,11 @@ const UNTOLD: &[(&str, &str, &str)] = &[
         "it becomes portRef, which is compared",
     ),
     (
+        "KeyPair",
+        "publicKeyFile",
+        "it becomes publicKey, which is compared",
+    ),
+    (
         "Port",
         "valueSpecs",
         "words of Neutron that its kind does not know",

@@ -26,6 +26,16 @@ const NAME: &str = "x";
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFPtmIMnPDYcDI1FWLU0ZmWYXZDi6dmBWf1DPFkxUbBR of@file\n";
 
+/// What tells the formats of disks: where, and which bytes.
+const MAGIC: &[(&str, usize, &[u8])] = &[
+    ("qcow2", 0, b"QFI\xfb\0\0\0\x03"),
+    ("vmdk", 0, b"KDMV"),
+    ("vhdx", 0, b"vhdxfile"),
+    ("vhd", 0, b"conectix"),
+    ("vdi", 0x40, &[0x7f, 0x10, 0xda, 0xbe]),
+    ("iso", 0x8001, b"CD001"),
+];
+
 /// The cloud as it is before, and the file that manifests name.
 pub struct Cloud {
     before: Sim,
@@ -36,7 +46,7 @@ pub struct Cloud {
     there: BTreeMap<&'static str, BTreeSet<String>>,
     /// The one thing that manifests name by its id alone, since no kind makes it.
     address_group: String,
-    asset: tempfile::NamedTempFile,
+    assets: tempfile::TempDir,
 }
 
 /// One object that is wanted.
@@ -99,15 +109,20 @@ impl Cloud {
             let ids: BTreeSet<String> = items.map(|item| kind.look(item).unwrap().id).collect();
             there.insert(kind.name(), ids);
         }
-        let asset = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(asset.path(), KEY).unwrap();
+        let assets = tempfile::tempdir().unwrap();
+        std::fs::write(assets.path().join("asset"), KEY).unwrap();
+        for (format, at, mark) in MAGIC {
+            let mut bytes = vec![0; *at];
+            bytes.extend_from_slice(mark);
+            std::fs::write(assets.path().join(format!("asset.{format}")), bytes).unwrap();
+        }
         Self {
             before,
             ids,
             statuses,
             there,
             address_group,
-            asset,
+            assets,
         }
     }
 
@@ -124,6 +139,12 @@ impl Cloud {
                 spec.as_object_mut()?.remove(field);
             }
         }
+        // Glance looks at what a file begins with.
+        let format = spec["content"]["diskFormat"].as_str().unwrap_or_default();
+        let file = match MAGIC.iter().find(|(name, ..)| *name == format) {
+            Some((name, ..)) => format!("asset.{name}"),
+            None => "asset".to_owned(),
+        };
         let mut beside = BTreeMap::new();
         for need in accept(kind, &spec).ok()?.needs {
             let place = spec.pointer_mut(&need.pointer);
@@ -137,7 +158,7 @@ impl Cloud {
                     let data = json!({key: "a-secret"});
                     beside.insert("Secret".to_owned(), data_object("Secret", "secret", &data));
                 }
-                DeclaredWhat::File { .. } => *place? = json!("asset"),
+                DeclaredWhat::File { .. } => *place? = json!(file),
                 DeclaredWhat::Value(source) => {
                     // What a kind reads of something that it refers to elsewhere has no place.
                     let Some(place) = place else { continue };
@@ -286,9 +307,11 @@ impl Cloud {
                 DeclaredWhat::Value(_) => "value".to_owned(),
             };
             inputs.texts.insert(pointer.clone(), text.into());
-            inputs
-                .files
-                .insert(pointer.clone(), self.asset.path().to_owned());
+            if let DeclaredWhat::File { path, .. } = what {
+                inputs
+                    .files
+                    .insert(pointer.clone(), self.assets.path().join(path));
+            }
         }
         let resolved = wanted.kind.resolve(spec, &id_of, &inputs);
         let (mut spec, _) = resolved.map_err(|why| why.message)?;
@@ -302,10 +325,14 @@ impl Cloud {
 
     /// A daemon that has just begun, beside a copy of the cloud.
     pub fn trial(&self) -> Trial {
-        let path = self.asset.path().to_owned();
+        let files = std::fs::read_dir(self.assets.path()).unwrap();
+        let named = files.map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), file.path())
+        });
         Trial {
             sim: self.before.beside(OWNER),
-            assets: BTreeMap::from([("asset".to_owned(), path)]),
+            assets: named.collect(),
         }
     }
 
@@ -349,12 +376,19 @@ impl Trial {
         while self.sim.now < began + jiff::SignedDuration::from_mins(20) {
             self.sim.run_until_rest(MINUTE);
             let refused = self.trouble(wanted.kind).is_none_or(|it| it.0 == "Backoff");
-            if refused || self.sim.engine.snapshot().at_rest {
+            if refused || self.is_refused_later() || self.sim.engine.snapshot().at_rest {
                 break;
             }
             // The next thing may happen later than in a minute only.
             self.sim.run_for(MINUTE);
         }
+    }
+
+    /// Whether the service took it and failed on it afterwards: no manifest here lets it be deleted
+    /// for anything else.
+    pub fn is_refused_later(&self) -> bool {
+        let writes = self.sim.writes();
+        writes.iter().any(|it| it.contains("/x: delete DELETE "))
     }
 
     /// The id of the object, once it is there.

@@ -283,6 +283,7 @@ fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
         }
         // The service said no; a repair that did not hold is another matter.
         (Some(("Backoff", why)), _) if why.contains(" answered 4") => Err(Outcome::Refused(why)),
+        (Some((_, why)), _) if trial.is_refused_later() => Err(Outcome::Refused(why)),
         (Some((code, why)), _) => Err(Outcome::Broken(format!(
             "{code}: {why}\n{}",
             trial.sim.trace.join("\n")
