@@ -69,7 +69,7 @@ class Wishes:
         if self.blog:
             yield from self.server('blog', {})
         if self.address:
-            outside = {'filter': {'external': True}}
+            outside = {'filter': {'name': 'public'}}
             yield 'Router', 'router', {'name': 'auto-dep-router', 'externalGateways': [{'networkRef': outside}]}
             yield 'RouterInterface', 'interface', {'type': 'Subnet', 'routerRef': 'router', 'subnetRef': 'subnet'}
             yield 'FloatingIP', 'address', {'floatingNetworkRef': outside, 'portRef': 'blog', 'description': self.word}
