@@ -25,8 +25,9 @@ USER = 'demo2'                       # a project without anything else in it
 STORM = 6                            # seconds of bad weather in a round
 # Grace and budgets have tests of their own; here everything is to happen at once. The window is longer than the wire
 # holds a request up.
-HASTE = ('--prune-grace', '0s', '--prune-data-grace', '0s', '--gone-after', '1s', '--uncertain-window', '6s',
-         '--prune-per-cycle', '1000', '--prune-per-hour', '100000', '--prune-allow-empty')
+HASTE = ('--poll-interval', '1s', '--prune-grace', '0s', '--prune-data-grace', '0s', '--prune-max-share', '100%',
+         '--prune-per-cycle', '1000', '--prune-per-hour', '100000', '--prune-allow-empty',
+         '--gone-after', '1s', '--uncertain-window', '6s')
 RULES = [{'direction': 'egress', 'ethertype': 'IPv4'}, {'direction': 'ingress', 'ethertype': 'IPv4', 'protocol': 'tcp',
                                                         'portRange': {'min': 22, 'max': 22}}]
 
@@ -120,7 +121,7 @@ class Chaos:
         shutil.copy(os.path.join(MANIFESTS, 'id_rsa.pub'), self.manifests)
         self.cloud = Cloud(os.path.join(LAB, 'clouds.yaml'), USER)
         self.wire = Wire(HOST, PORTS)
-        self.stackward = Stackward(binary, through(self.wire, self.work), USER, self.work)
+        self.stackward = Stackward(binary, through(self.wire, self.work), USER, self.work, HASTE)
         self.wishes = Wishes(self.dice)
         self.deaths, self.struck = 0, Storm(self.dice).struck
 
@@ -141,7 +142,7 @@ class Chaos:
         return '%d deaths, settled after %.0f s: %s' % (self.deaths - before, took, self.wishes)
 
     def start(self):
-        return self.stackward.start(self.manifests, self.state, *HASTE)
+        return self.stackward.start(self.manifests, self.state)
 
     def storm(self, number):
         """Bad weather; the daemon is started again as often as it dies, as systemd would."""
