@@ -210,6 +210,7 @@ impl Kind for ApplicationCredential {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once to a user");
     const OF_USER: Option<&'static str> = Some("userRef");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Replace),
