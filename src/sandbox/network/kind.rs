@@ -230,7 +230,13 @@ impl Kind {
                 "description",
             ],
             Self::AddressScope => &["name", "tenant_id", "project_id", "ip_version", "shared"],
-            Self::AddressGroup => &["name", "tenant_id", "project_id", "description", "addresses"],
+            Self::AddressGroup => &[
+                "name",
+                "tenant_id",
+                "project_id",
+                "description",
+                "addresses",
+            ],
             Self::Trunk => &[
                 "name",
                 "tenant_id",

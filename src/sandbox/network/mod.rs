@@ -178,10 +178,7 @@ impl World {
             (&Method::GET, ["availability_zones"]) => {
                 return Ok(Response::json(200, json!({"availability_zones": []})));
             }
-            (
-                &Method::GET,
-                [empty @ ("agents" | "subnetpools" | "rbac-policies")],
-            ) => {
+            (&Method::GET, [empty @ ("agents" | "subnetpools" | "rbac-policies")]) => {
                 let name = empty.replace('-', "_");
                 return Ok(Response::json(200, json!({ name: [] })));
             }
