@@ -121,6 +121,11 @@ const UNTOLD: &[(&str, &str, &str)] = &[
         "schedulerHints",
         "Nova tells them to administrators only",
     ),
+    (
+        "VolumeSnapshot",
+        "force",
+        "a word about the request, not about the snapshot",
+    ),
 ];
 
 /// Kinds that are not through yet: they are looked at with `KIND=` only. This list is to be empty.

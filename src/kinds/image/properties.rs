@@ -30,7 +30,7 @@ pub struct Properties {
     pub architecture: Option<String>,
     /// Hypervisor that it is for: `qemu`, `vmware`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("examples" = ["qemu", "kvm"]))]
+    #[schemars(extend("examples" = ["qemu", "xen"]))]
     pub hypervisor_type: Option<String>,
     /// The virtual hardware of servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
