@@ -5,10 +5,11 @@
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, DatabaseError, StorageError};
+use redb::{Database, DatabaseError, StorageBackend, StorageError};
 
 use super::StoreError;
 
@@ -33,18 +34,13 @@ impl Place {
     /// Opens the database, or makes an empty one.
     pub(super) fn open(&self) -> Result<Database, StoreError> {
         let path = self.path();
-        let failed = |error| database_error(&path, error);
         match self {
-            Self::File(path) => {
-                let file = open(path)?;
-                let backend = FileBackend::new(file).map_err(failed)?;
-                Database::builder()
-                    .create_with_backend(backend)
-                    .map_err(failed)
+            Self::File(file) => {
+                let backend =
+                    FileBackend::new(open(file)?).map_err(|error| database_error(&path, error))?;
+                checked(&path, backend)
             }
-            Self::Memory => Database::builder()
-                .create_with_backend(InMemoryBackend::new())
-                .map_err(failed),
+            Self::Memory => checked(&path, InMemoryBackend::new()),
         }
     }
 }
@@ -84,15 +80,20 @@ pub(super) fn read_unshared(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
     Ok(Some(bytes))
 }
 
-/// Reads every page and compares its checksum. What a crash leaves was put right when the file was opened; what is wrong
-/// now was changed by something else.
-pub(super) fn check(database: &mut Database, path: &Path) -> Result<(), StoreError> {
-    match database.check_integrity() {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(DatabaseError::Storage(StorageError::Corrupted(_))) => {
+/// Opens a database, reads every page and compares its checksum. What a crash leaves is put right by
+/// the opening; what is wrong after that was changed by something else.
+pub(super) fn checked(path: &Path, backend: impl StorageBackend) -> Result<Database, StoreError> {
+    let opening = || {
+        let mut database = Database::builder().create_with_backend(backend)?;
+        database.check_integrity().map(|whole| (database, whole))
+    };
+    // A page that makes no sense is a panic to the database, where it had to be one of its own making.
+    match panic::catch_unwind(AssertUnwindSafe(opening)) {
+        Ok(Ok((database, true))) => Ok(database),
+        Ok(Ok((_, false)) | Err(DatabaseError::Storage(StorageError::Corrupted(_)))) | Err(_) => {
             Err(StoreError::Damaged(path.to_owned()))
         }
-        Err(error) => Err(database_error(path, error)),
+        Ok(Err(error)) => Err(database_error(path, error)),
     }
 }
 

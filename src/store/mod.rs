@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, StorageBackend};
+use redb::StorageBackend;
 use uuid::Uuid;
 
 use crate::engine::journal::{Change, Journal};
@@ -165,10 +165,7 @@ impl Store {
         copy.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             .map_err(failed)?;
         copy.write(0, &bytes).map_err(failed)?;
-        let mut database = Database::builder()
-            .create_with_backend(copy)
-            .map_err(|error| file::database_error(&path, error))?;
-        file::check(&mut database, &path)?;
+        let database = file::checked(&path, copy)?;
         tables::read(&database, &path)
     }
 
@@ -182,7 +179,6 @@ impl Store {
 
     fn start(place: Place, configured: Option<Uuid>) -> Result<Opened, StoreError> {
         let mut database = place.open()?;
-        file::check(&mut database, &place.path())?;
         // What was deleted leaves holes; a daemon that runs for years starts now and then.
         database.compact().map_err(|error| StoreError::Database {
             path: place.path(),
