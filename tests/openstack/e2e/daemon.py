@@ -12,7 +12,7 @@ import urllib.request
 from .checks import Failed, PATIENCE, until
 
 # The daemon's own waits, shortened; what it does in them is the same.
-BRISK = ('--poll-interval', '1s', '--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
+BRISK = ('--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
          '--uncertain-window', '20s', '--prune-max-share', '100%')
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -38,9 +38,9 @@ class Stackward:
         self.count += 1
         return os.path.join(self.work, 'log-%02d-%s' % (self.count, name))
 
-    def arguments(self, manifests, state, *more):
+    def arguments(self, manifests, state, *more, poll='1s'):
         return [self.binary, 'run', '--manifests', manifests, '--cloud', self.cloud, '--state-dir', state,
-                '--log-format', 'json', *BRISK, *more]
+                '--log-format', 'json', '--poll-interval', poll, *BRISK, *more]
 
     def once(self, manifests, state, seconds=300):
         """`run --once`; the exit status."""
@@ -52,21 +52,21 @@ class Stackward:
             raise Failed('run --once ended with %d:\n%s' % (done.returncode, tail(path)))
         return path
 
-    def start(self, manifests, state, *more):
+    def start(self, manifests, state, *more, poll='1s'):
         """The daemon, in the background."""
-        return Daemon(self, manifests, state, more)
+        return Daemon(self, manifests, state, more, poll)
 
 
 class Daemon:
     """A running daemon."""
 
-    def __init__(self, stackward, manifests, state, more):
-        self.stackward = stackward
+    def __init__(self, stackward, manifests, state, more, poll):
+        self.stackward, self.state = stackward, state
         self.path = stackward.log_path('daemon')
         self.url = 'http://127.0.0.1:%d' % free_port()
         with open(self.path, 'w') as log:
             self.process = subprocess.Popen(
-                stackward.arguments(manifests, state, '--listen', self.url[len('http://'):], *more),
+                stackward.arguments(manifests, state, '--listen', self.url[len('http://'):], *more, poll=poll),
                 env=stackward.environment, stdout=log, stderr=log)
 
     def __enter__(self):
@@ -94,6 +94,19 @@ class Daemon:
 
     def alive(self):
         return self.process.poll() is None
+
+    def pause(self):
+        """It looks, and writes nothing, until `resume`."""
+        self.tell('pause')
+
+    def resume(self):
+        self.tell('resume')
+
+    def tell(self, word):
+        done = subprocess.run([self.stackward.binary, word, '--state-dir', self.state],
+                              env=self.stackward.environment, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise Failed('stackward %s: %s' % (word, done.stderr))
 
     def get(self, path):
         """The text that the daemon answers, or None while it does not."""
