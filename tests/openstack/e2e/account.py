@@ -14,10 +14,11 @@ class Account:
 
     def __init__(self, work, name):
         self.work, self.name = work, '%s-%d' % (name, os.getpid())
-        self.admin = Client(ADMIN, 'admin')
-        self.admin('project create {name}', name=self.name)
-        self.admin('user create --project {name} --password secret {name}', name=self.name)
-        self.admin('role add --project {name} --user {name} member', name=self.name)
+        self.admin = Cloud(ADMIN, 'admin').sdk
+        identity = self.admin.identity
+        self.project = identity.create_project(name=self.name)
+        self.user = identity.create_user(name=self.name, password='secret', default_project_id=self.project.id)
+        identity.assign_project_role_to_user(self.project, self.user, identity.find_role('member'))
         self.clouds = os.path.join(work, 'clouds.yaml')
         auth_url = re.search(r'auth_url: (\S+)', open(ADMIN).read()).group(1)
         with open(self.clouds, 'w') as out:
@@ -69,7 +70,7 @@ class Account:
                 sdk.network.delete_security_group(group['id'])
         # The default group: only an administrator may delete it, and only after the project.
         default = [group['id'] for group in self.cloud.list('security_group')]
-        self.admin('user delete {name}', name=self.name)
-        self.admin('project delete {name}', name=self.name)
+        self.admin.identity.delete_user(self.user)
+        self.admin.identity.delete_project(self.project)
         for group in default:
-            self.admin('security group delete {id}', id=group)
+            self.admin.network.delete_security_group(group)

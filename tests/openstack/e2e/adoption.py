@@ -76,7 +76,7 @@ class Person(Account):
         c('network trunk create --parent-port {parent} --subport port={child},segmentation-type=vlan,segmentation-id=7 vlans',
           parent=parent, child=child)
         c('floating ip create --description "The shop" --port {port} public', port=port)
-        c('floating ip create public')
+        c('floating ip create --description "The spare one" public')
         # Volumes: a snapshot, and one made of it.
         c('volume create --size 1 --description data --property role=data --type lvmdriver-2 data')
         until('the volume', lambda: self.is_available('data'))
@@ -124,18 +124,23 @@ class Person(Account):
             for item in at[kind] if items is None else items:
                 c(command, id=item.get('id') or item['name'], name=item.get('name') or '')
                 count += 1
+        # What the manifests say of each: what they do not mention is anybody's.
         for kind, command in (
                 ('network', 'network set --name hijacked {id}'),
                 ('subnet', 'subnet set --name hijacked {id}'),
-                ('router', 'router set --name hijacked --disable {id}'),
+                ('router', 'router set --name hijacked {id}'),
                 ('address_scope', 'address scope set --name hijacked {id}'),
-                ('trunk', 'network trunk set --name hijacked --disable {id}'),
-                ('image', 'image set --name hijacked --min-ram 99 --property os_distro=plan9 {id}'),
-                ('volume', 'volume set --name hijacked --description "" --property role=hijacked {id}'),
+                ('trunk', 'network trunk set --name hijacked {id}'),
+                ('port', 'port set --name hijacked {id}'),
+                ('image', 'image set --name hijacked {id}'),
+                ('volume', 'volume set --name hijacked {id}'),
                 ('snapshot', 'volume snapshot set --name hijacked {id}'),
-                ('server', 'server set --name hijacked --property role=hijacked {id}')):
+                ('server', 'server set --name hijacked {id}')):
             each(kind, command)
-        each('port', 'port set --name hijacked --disable {id}')
+        named = {(kind, item.get('name')): item['id'] for kind in KINDS for item in at[kind] if item.get('id')}
+        c('image set --min-disk 7 --property os_distro=plan9 {id}', id=named['image', 'base'])
+        c('volume set --description "" --property role=hijacked {id}', id=named['volume', 'data'])
+        c('server set --property role=hijacked {id}', id=named['server', 'web-1'])
         # The mark goes with the description: the manifest says which one it is.
         each('floating_ip', 'floating ip set --description hijacked {id}')
         groups = [g for g in at['security_group'] if g['name'] != 'default']
@@ -154,9 +159,7 @@ class Person(Account):
                 at['router'] = []
             c('router remove subnet {router} {subnet}', router=router, subnet=leg['fixed_ips'][0]['subnet_id'])
             count += 1
-        server = next(s for s in at['server'] if s['name'] == 'web-1')
-        data = next(v for v in at['volume'] if v['name'] == 'data')
-        c('server remove volume {server} {volume}', server=server['id'], volume=data['id'])
+        c('server remove volume {server} {volume}', server=named['server', 'web-1'], volume=named['volume', 'data'])
         return count
 
 
@@ -184,8 +187,11 @@ def without_marks(kind, item):
         seen['metadata'] = {k: v for k, v in seen['metadata'].items() if not k.startswith('stackward.')}
     if kind == 'security_group':
         seen['security_group_rules'] = [
-            {k: v for k, v in rule.items() if k not in ('id', 'created_at', 'updated_at', 'revision_number')}
+            {k: v or None for k, v in rule.items()
+             if k not in ('id', 'standard_attr_id', 'created_at', 'updated_at', 'revision_number')}
             for rule in seen['security_group_rules']]
+    if kind == 'keypair':
+        seen['public_key'] = seen['public_key'].strip()
     if 'attachments' in seen:
         seen['attachments'] = [(a['server_id'], a['device']) for a in seen['attachments']]
     if kind == 'server':

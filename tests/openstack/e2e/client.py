@@ -15,7 +15,7 @@ from .checks import Failed
 
 
 class Client:
-    """A session of the client on one cloud of a clouds.yaml."""
+    """A session of the client on one cloud of a clouds.yaml: one in a process, since it keeps connections in its classes."""
 
     def __init__(self, clouds, cloud):
         warnings.simplefilter('ignore')

@@ -170,6 +170,17 @@ class Daemon:
         except Failed as why:
             raise Failed('%s; not yet: %s' % (why, last.get('seen'))) from None
 
+    def wait_look(self):
+        """Until it has looked at everything again."""
+        # Compared as text, and up to a second later.
+        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(time.time() + 1))
+
+        def looked():
+            scopes = json.loads(self.get('/status') or '{}').get('scopes', {})
+            looks = [at for scope in scopes.values() for at in scope['lookedAt'].values()]
+            return looks and min(looks) > now
+        until('another look', looked)
+
     def wait_rest(self, seconds=8):
         """Until it has looked several more times at the cloud."""
         end, begin = time.time() + seconds, self.polls()
