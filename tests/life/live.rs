@@ -17,8 +17,9 @@ use crate::stage::Stage;
 
 /// The daemon's own waits, shortened; what it does in them is the same.
 const BRISK: [&str; 18] = [
+    // Some thirty kinds: with 1 s the lab does little else than being looked at.
     "--poll-interval",
-    "1s",
+    "3s",
     "--rescan-interval",
     "1s",
     "--prune-grace",
