@@ -12,7 +12,7 @@ import urllib.request
 from .checks import Failed, PATIENCE, until
 
 # The daemon's own waits, shortened; what it does in them is the same.
-BRISK = ('--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
+BRISK = ('--poll-interval', '1s', '--prune-grace', '2s', '--prune-data-grace', '2s', '--gone-after', '3s',
          '--uncertain-window', '20s', '--prune-max-share', '100%')
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -27,8 +27,8 @@ def free_port():
 class Stackward:
     """How the binary is called in one run of the tests."""
 
-    def __init__(self, binary, clouds, cloud, work):
-        self.binary, self.cloud, self.work = binary, cloud, work
+    def __init__(self, binary, clouds, cloud, work, waits=BRISK):
+        self.binary, self.cloud, self.work, self.waits = binary, cloud, work, waits
         self.environment = {**os.environ, 'OS_CLIENT_CONFIG_FILE': clouds, 'RUST_BACKTRACE': '1'}
         for name in [n for n in self.environment if n.startswith('OS_') and n != 'OS_CLIENT_CONFIG_FILE']:
             del self.environment[name]
@@ -38,9 +38,9 @@ class Stackward:
         self.count += 1
         return os.path.join(self.work, 'log-%02d-%s' % (self.count, name))
 
-    def arguments(self, manifests, state, *more, poll='1s'):
+    def arguments(self, manifests, state, *more):
         return [self.binary, 'run', '--manifests', manifests, '--cloud', self.cloud, '--state-dir', state,
-                '--log-format', 'json', '--poll-interval', poll, *BRISK, *more]
+                '--log-format', 'json', *self.waits, *more]
 
     def once(self, manifests, state, seconds=300):
         """`run --once`; the exit status."""
@@ -52,21 +52,21 @@ class Stackward:
             raise Failed('run --once ended with %d:\n%s' % (done.returncode, tail(path)))
         return path
 
-    def start(self, manifests, state, *more, poll='1s'):
+    def start(self, manifests, state, *more):
         """The daemon, in the background."""
-        return Daemon(self, manifests, state, more, poll)
+        return Daemon(self, manifests, state, more)
 
 
 class Daemon:
     """A running daemon."""
 
-    def __init__(self, stackward, manifests, state, more, poll):
+    def __init__(self, stackward, manifests, state, more):
         self.stackward, self.state = stackward, state
         self.path = stackward.log_path('daemon')
         self.url = 'http://127.0.0.1:%d' % free_port()
         with open(self.path, 'w') as log:
             self.process = subprocess.Popen(
-                stackward.arguments(manifests, state, '--listen', self.url[len('http://'):], *more, poll=poll),
+                stackward.arguments(manifests, state, '--listen', self.url[len('http://'):], *more),
                 env=stackward.environment, stdout=log, stderr=log)
 
     def __enter__(self):

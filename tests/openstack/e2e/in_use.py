@@ -27,6 +27,9 @@ class Round:
         self.account = Account(self.work, 'in-use')
         self.client, self.cloud = self.account.client, self.account.cloud
         self.stackward = Stackward(binary, self.account.clouds, 'mine', self.work)
+        # It looks too seldom to notice by itself what a person does.
+        self.seldom = Stackward(binary, self.account.clouds, 'mine', tempfile.mkdtemp(prefix='seldom-', dir=self.work),
+                                waits=('--poll-interval', '1h'))
         self.manifests, self.state = os.path.join(self.work, 'manifests'), os.path.join(self.work, 'state')
         os.mkdir(self.manifests)
         with open(os.path.join(self.manifests, 'base.raw'), 'wb') as out:
@@ -149,8 +152,7 @@ class Round:
                 run('in use: a volume on the wrong server is not torn away', self.elsewhere, daemon)
                 run('in use: and comes back when that server is to have none', self.back, daemon)
                 run('in use: a locked server is left alone, with a reason', self.locked, daemon)
-            # It looks too seldom to notice by itself.
-            with self.stackward.start(self.manifests, self.state, poll='1h') as daemon:
+            with self.seldom.start(self.manifests, self.state) as daemon:
                 run('in use: a rule that is there already is the one that was wanted', self.twin, daemon)
         finally:
             start = time.time()
