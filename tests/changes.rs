@@ -204,6 +204,37 @@ fn a_resize_that_no_host_can_take_is_tried_three_times_and_again_for_a_new_manif
 }
 
 #[test]
+fn a_server_that_a_person_locked_is_left_alone_until_it_is_unlocked() {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@here";
+    let mut sim = cloud();
+    let key = object("KeyPair", "k", &json!({}), &json!({"publicKey": KEY}));
+    let first = server(&json!({}), &json!({}));
+    converge(&mut sim, &[first, key.clone()]);
+    let there = id(&only(&mut sim, "Server"));
+    act(&mut sim, &there, &json!({"lock": null}));
+    sim.run_for(5 * MINUTE);
+    sim.assert_converged();
+    let writes = sim.writes().len();
+    let anew = json!({"replace": "Allow"});
+    let stays_as_it_is = [
+        vec![server(&json!({}), &flavor("m1.small")), key.clone()],
+        vec![server(&anew, &json!({"keypairRef": "k"})), key.clone()],
+        vec![key],
+    ];
+    for files in stays_as_it_is {
+        settle(&mut sim, &files);
+        sim.run_for(60 * MINUTE);
+        let (code, words) = reason(&sim, "Server", "s");
+        assert_eq!(code, "Refused", "{words}");
+        assert!(words.contains("openstack server unlock"), "{words}");
+        assert_eq!(sim.writes().len(), writes, "{:#?}", sim.writes());
+    }
+    act(&mut sim, &there, &json!({"unlock": null}));
+    sim.run_for(60 * MINUTE);
+    assert!(sim.items("Server").is_empty());
+}
+
+#[test]
 fn another_image_is_a_rebuild_by_leave_only() {
     let mut sim = cloud();
     converge(&mut sim, &[server(&json!({}), &json!({}))]);

@@ -106,8 +106,13 @@ impl Turn {
             }
             let alarm = self.alarm.map(|at| self.clock.instant(at));
             let publish = self.published_at + PUBLISH_EVERY;
+            // Where there is always something to do (a slow machine, many objects), what people see
+            // is as due as ever,
+            if self.unpublished && Instant::now() >= publish {
+                self.publish();
+            }
+            // and nothing that is ready is put off for ever by something else: no `biased`.
             tokio::select! {
-                biased;
                 () = self.stop.cancelled(), if !stopping => self.begin_stop(),
                 () = at(self.stopping), if stopping => {
                     self.metrics.stopped_with_requests_in_flight(self.writes.len());

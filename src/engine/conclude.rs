@@ -109,6 +109,9 @@ impl Engine {
         }
         if *plan == Plan::Wait(Waiting::Settling) {
             self.want_attached(key, now);
+            if kinds::find(&key.kind).is_some_and(|kind| kind.part().is_some()) {
+                self.want_lists(key, now);
+            }
         }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()

@@ -2,7 +2,7 @@
 //!
 //! A listing that failed, or that has items that are not understood, never stands for absence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Listing {
     pub items: Vec<Found>,
     /// Items that were not understood, with the reason: while there are any, nothing is absent.
     pub malformed: Vec<String>,
+    /// Of a kind that is listed part by part: the parts that were looked at.
+    pub parts: BTreeSet<String>,
     by_id: HashMap<String, usize>,
     by_uid: HashMap<Uuid, Vec<usize>>,
     by_natural_key: HashMap<String, Vec<usize>>,
@@ -39,6 +41,7 @@ impl Listing {
         let mut listing = Self {
             started_at,
             malformed,
+            parts: BTreeSet::new(),
             by_id: HashMap::with_capacity(items.len()),
             by_uid: HashMap::new(),
             by_natural_key: HashMap::new(),
@@ -67,6 +70,13 @@ impl Listing {
         }
         listing.items = items;
         listing
+    }
+
+    /// The same as a look at these parts.
+    #[must_use]
+    pub fn of_parts(mut self, parts: BTreeSet<String>) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// The item with this id.

@@ -214,6 +214,8 @@ pub struct Engine {
     inventory: Inventory,
     links: BTreeMap<Scope, Link>,
     lists: Lists,
+    /// The parts that the look under way was asked for.
+    asked: BTreeMap<(Scope, &'static str), BTreeSet<String>>,
     quotas: Quotas,
     lanes: Lanes,
     work: BTreeMap<Key, Work>,
@@ -248,6 +250,7 @@ impl Engine {
             inventory: Inventory::default(),
             links: BTreeMap::new(),
             lists: Lists::default(),
+            asked: BTreeMap::new(),
             quotas: Quotas::default(),
             lanes: Lanes::default(),
             work: BTreeMap::new(),
@@ -446,7 +449,11 @@ impl Engine {
                     Err(why) => malformed.push(format!("{id}: {why}")),
                 }
             }
-            Ok(Listing::new(started_at, found, malformed))
+            let parts = self
+                .asked
+                .remove(&(scope.clone(), kind))
+                .unwrap_or_default();
+            Ok(Listing::new(started_at, found, malformed).of_parts(parts))
         });
         let ours: BTreeSet<&str> = self
             .work
@@ -512,6 +519,8 @@ impl Engine {
             if let Some(known) = kinds::find(kind) {
                 let mut list = known.list();
                 list.parts = self.parts(known, &scope);
+                let ids = list.parts.iter().map(|(_, id)| id.clone()).collect();
+                self.asked.insert((scope.clone(), kind), ids);
                 effects.push(Effect::List { scope, kind, list });
             }
         }

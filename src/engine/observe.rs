@@ -81,6 +81,14 @@ impl Engine {
             Ok(listing) => listing,
             Err(waiting) => return Observed::Unknown(waiting),
         };
+        // A look that left its part out says nothing of it.
+        let content = resolved.spec.as_ref().or(resolved.filter.as_ref());
+        if let Some((_, field)) = object.kind.part()
+            && let Some(part) = content.and_then(|content| content[field]["id"].as_str())
+            && !listing.parts.contains(part)
+        {
+            return Observed::Unknown(Waiting::Settling);
+        }
         let Some(spec) = &resolved.spec else {
             return self.observe_import(object, resolved, listing, work, now);
         };

@@ -130,6 +130,12 @@ pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
         },
     };
     match plan {
+        Plan::Do(_)
+            if let Observed::Found(seen) | Observed::Adoptable(seen) = seen
+                && let Some(why) = want.kind.lock(seen.found) =>
+        {
+            Plan::Blocked(Blocker::Refused(why))
+        }
         Plan::Do(todo) if want.policy.suspend => Plan::Suspended(Some(todo)),
         Plan::InSync if want.policy.suspend => Plan::Suspended(None),
         plan => plan,

@@ -180,6 +180,9 @@ impl Engine {
         match trace {
             Trace::Here(found) if found.health == Health::Leaving => Fate::Wait(Waiting::Leaving),
             Trace::Here(_) if let Some(blocker) = held => Fate::Blocked(blocker),
+            Trace::Here(found) if let Some(why) = kind.lock(found) => {
+                Fate::Blocked(Blocker::Refused(why))
+            }
             Trace::Here(found) => match self.would_go_too(kind, &record.scope, &found.id) {
                 Err(waiting) => Fate::Wait(waiting),
                 Ok(others) if !others.is_empty() => Fate::Blocked(Blocker::Refused(format!(

@@ -136,6 +136,8 @@ pub trait AnyKind: Sync {
     fn is_same(&self, field: &str, want: &Value, have: &Value) -> bool;
     /// See [`Kind::hindrance`].
     fn hindrance(&self, intent: &Intent, found: &Found, attached: &Attached<'_>) -> Option<String>;
+    /// See [`Kind::lock`].
+    fn lock(&self, found: &Found) -> Option<String>;
     /// See [`Kind::beside`].
     ///
     /// # Errors
@@ -506,6 +508,10 @@ impl<K: Kind> AnyKind for Of<K> {
             _ => return None,
         };
         K::hindrance(field, element, Self::object(found).ok()?, attached)
+    }
+
+    fn lock(&self, found: &Found) -> Option<String> {
+        K::lock(Self::object(found).ok()?)
     }
 
     fn beside(&self, spec: &Value, found: &Found) -> Result<(), Refusal> {

@@ -499,6 +499,13 @@ pub trait Kind: Send + Sync + Sized + 'static {
         None
     }
 
+    /// Why nobody is to change or delete it just now, if a person has locked it in the cloud: in
+    /// words that say how that ends.
+    fn lock(object: &Self::Object) -> Option<String> {
+        let _ = object;
+        None
+    }
+
     /// Can a new one with this spec be made while this one is still there? By default yes.
     ///
     /// # Errors

@@ -169,7 +169,7 @@ impl<'a, S: Stage> Play<'a, S> {
             Some(actor.step(quiet.clone()))
         });
         self.all("import by id", &[Column::Import], |actor| {
-            if actor.subject.no_import.is_some() {
+            if actor.subject.no_import.is_some() || actor.subject.no_import_by_id.is_some() {
                 return None;
             }
             actor.form.mode = Mode::Imported(json!({"id": "<self>"}));

@@ -42,6 +42,8 @@ pub(crate) struct Subject {
     pub(crate) import: Option<Value>,
     /// A few words where it cannot be imported at all.
     pub(crate) no_import: Option<String>,
+    /// A few words where its id alone does not find it.
+    pub(crate) no_import_by_id: Option<String>,
     /// A few words where it cannot be adopted.
     pub(crate) no_adoption: Option<String>,
     /// How a person takes the mark of ownership off, if not as of any resource of that service.
@@ -114,7 +116,8 @@ pub(crate) struct Life {
     pub(crate) no_change: Option<String>,
     /// A replacement that cannot be tried, in a few words.
     pub(crate) no_replace: Option<String>,
-    /// What is otherwise on a real cloud, since it has not all that the simulated one has.
+    /// What is otherwise on a real cloud, since it has not all that the simulated one has, or has it
+    /// under another name.
     pub(crate) on_a_cloud: Option<Otherwise>,
     /// A change that `disrupt: Deny` does not hold up, since it interrupts nothing.
     #[serde(default)]
@@ -126,6 +129,7 @@ pub(crate) struct Life {
 pub(crate) struct Otherwise {
     pub(crate) never: Option<String>,
     pub(crate) no_replace: Option<String>,
+    pub(crate) seen: Option<Vec<Value>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -185,6 +189,7 @@ impl Subject {
             if let Some(otherwise) = life.on_a_cloud.take() {
                 life.never = life.never.take().or(otherwise.never);
                 life.no_replace = life.no_replace.take().or(otherwise.no_replace);
+                life.seen = otherwise.seen.or(life.seen.take());
             }
         }
     }

@@ -150,6 +150,9 @@ pub struct Object {
     /// For administrators only.
     #[serde(rename = "OS-EXT-SRV-ATTR:root_device_name")]
     root_device: Option<String>,
+    /// From 2.9 on. The reason is told from 2.73 on only.
+    #[serde(default)]
+    locked: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -468,6 +471,18 @@ impl Kind for Server {
         attached: &Attached<'_>,
     ) -> Option<String> {
         devices::hindrance(field, element?, server, attached)
+    }
+
+    /// Nova keeps only other users off a locked server, and not from everything: an administrator
+    /// would go over the lock without noticing.
+    fn lock(server: &Object) -> Option<String> {
+        let unlock = || {
+            format!(
+                "a person has locked the server; after `openstack server unlock {}` it goes on",
+                server.id
+            )
+        };
+        server.locked.then(unlock)
     }
 
     fn beside(spec: &Spec, _: &Object) -> Result<(), Refusal> {

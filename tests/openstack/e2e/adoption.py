@@ -9,13 +9,12 @@ import sys
 import tempfile
 import time
 
+from .account import Account
 from .checks import Checks, Failed, require, until
-from .client import Client
-from .cloud import Cloud, ordered
+from .cloud import ordered
 from .daemon import Stackward
 
 LAB = os.environ['LAB_DIR']
-ADMIN = os.path.join(LAB, 'clouds.yaml')
 KINDS = ('keypair', 'server_group', 'address_scope', 'network', 'subnet', 'security_group', 'port', 'trunk', 'router',
          'router_interface', 'image', 'volume', 'snapshot', 'server', 'floating_ip')
 # Ours, and the cloud's own diary: everything else has to be as it was.
@@ -26,23 +25,8 @@ REBORN = {'keypair': {'created_at', 'user_id', 'id'},
           'router_interface': {'id', 'created_at', 'mac_address'}}
 
 
-class Person:
+class Person(Account):
     """Makes a project by hand, and meddles with it."""
-
-    def __init__(self, work):
-        self.work, self.name = work, 'adoption-%d' % os.getpid()
-        self.admin = Client(ADMIN, 'admin')
-        self.admin('project create {name}', name=self.name)
-        self.admin('user create --project {name} --password secret {name}', name=self.name)
-        self.admin('role add --project {name} --user {name} member', name=self.name)
-        self.clouds = os.path.join(work, 'clouds.yaml')
-        auth_url = re.search(r'auth_url: (\S+)', open(ADMIN).read()).group(1)
-        with open(self.clouds, 'w') as out:
-            out.write('clouds: {mine: {auth: {auth_url: %s, username: %s, password: secret, project_name: %s, '
-                      'user_domain_name: Default, project_domain_name: Default}, region_name: RegionOne}}\n'
-                      % (auth_url, self.name, self.name))
-        self.client = Client(self.clouds, 'mine')
-        self.cloud = Cloud(self.clouds, 'mine')
 
     def make(self):
         """At least thirty resources of every kind that a project has; their number."""
@@ -92,7 +76,7 @@ class Person:
         c('network trunk create --parent-port {parent} --subport port={child},segmentation-type=vlan,segmentation-id=7 vlans',
           parent=parent, child=child)
         c('floating ip create --description "The shop" --port {port} public', port=port)
-        c('floating ip create public')
+        c('floating ip create --description "The spare one" public')
         # Volumes: a snapshot, and one made of it.
         c('volume create --size 1 --description data --property role=data --type lvmdriver-2 data')
         until('the volume', lambda: self.is_available('data'))
@@ -103,7 +87,7 @@ class Person:
         for name in ('restored', 'root'):
             until('volume ' + name, lambda: self.is_available(name))
         c('server create --image base --flavor m1.tiny --port {port} --key-name ops --property role=web --tag blue '
-          '--os-compute-api-version 2.90 web-1', port=port)
+          'web-1', port=port)
         # Its port is made by Nova, and it boots from its volume.
         c('server create --volume root --flavor m1.diskless --network back --security-group {db} --hint group={apart} db-1',
           db=database, apart=apart)
@@ -140,18 +124,23 @@ class Person:
             for item in at[kind] if items is None else items:
                 c(command, id=item.get('id') or item['name'], name=item.get('name') or '')
                 count += 1
+        # What the manifests say of each: what they do not mention is anybody's.
         for kind, command in (
                 ('network', 'network set --name hijacked {id}'),
                 ('subnet', 'subnet set --name hijacked {id}'),
-                ('router', 'router set --name hijacked --disable {id}'),
+                ('router', 'router set --name hijacked {id}'),
                 ('address_scope', 'address scope set --name hijacked {id}'),
-                ('trunk', 'network trunk set --name hijacked --disable {id}'),
-                ('image', 'image set --name hijacked --min-ram 99 --property os_distro=plan9 {id}'),
-                ('volume', 'volume set --name hijacked --description "" --property role=hijacked {id}'),
+                ('trunk', 'network trunk set --name hijacked {id}'),
+                ('port', 'port set --name hijacked {id}'),
+                ('image', 'image set --name hijacked {id}'),
+                ('volume', 'volume set --name hijacked {id}'),
                 ('snapshot', 'volume snapshot set --name hijacked {id}'),
-                ('server', 'server set --name hijacked --property role=hijacked {id}')):
+                ('server', 'server set --name hijacked {id}')):
             each(kind, command)
-        each('port', 'port set --name hijacked --disable {id}')
+        named = {(kind, item.get('name')): item['id'] for kind in KINDS for item in at[kind] if item.get('id')}
+        c('image set --min-disk 7 --property os_distro=plan9 {id}', id=named['image', 'base'])
+        c('volume set --description "" --property role=hijacked {id}', id=named['volume', 'data'])
+        c('server set --property role=hijacked {id}', id=named['server', 'web-1'])
         # The mark goes with the description: the manifest says which one it is.
         each('floating_ip', 'floating ip set --description hijacked {id}')
         groups = [g for g in at['security_group'] if g['name'] != 'default']
@@ -170,58 +159,8 @@ class Person:
                 at['router'] = []
             c('router remove subnet {router} {subnet}', router=router, subnet=leg['fixed_ips'][0]['subnet_id'])
             count += 1
-        server = next(s for s in at['server'] if s['name'] == 'web-1')
-        data = next(v for v in at['volume'] if v['name'] == 'data')
-        c('server remove volume {server} {volume}', server=server['id'], volume=data['id'])
+        c('server remove volume {server} {volume}', server=named['server', 'web-1'], volume=named['volume', 'data'])
         return count
-
-    def remove(self):
-        """Takes away what is left, and the project."""
-        sdk = self.cloud.sdk
-        for server in self.cloud.list('server'):
-            sdk.compute.delete_server(server['id'])
-        until('end of the servers', lambda: not self.cloud.list('server'))
-        for group in self.cloud.list('server_group'):
-            sdk.compute.delete_server_group(group['id'])
-        for pair in self.cloud.list('keypair'):
-            sdk.compute.delete_keypair(pair['name'])
-        for fip in self.cloud.list('floating_ip'):
-            sdk.network.delete_ip(fip['id'])
-        for trunk in self.cloud.list('trunk'):
-            sdk.network.update_trunk(trunk['id'], admin_state_up=True)
-            sdk.network.delete_trunk(trunk['id'])
-        for router in self.cloud.list('router'):
-            sdk.network.update_router(router['id'], routes=[])
-            for leg in self.cloud.list('router_interface'):
-                sdk.network.remove_interface_from_router(router['id'], port_id=leg['id'])
-            sdk.network.delete_router(router['id'])
-        for port in self.cloud.list('port'):
-            sdk.network.delete_port(port['id'])
-        for network in self.cloud.list('network'):
-            sdk.network.delete_network(network['id'])
-        for scope in self.cloud.list('address_scope'):
-            sdk.network.delete_address_scope(scope['id'])
-        for snapshot in self.cloud.list('snapshot'):
-            sdk.block_storage.delete_snapshot(snapshot['id'])
-        until('end of the snapshots', lambda: not self.cloud.list('snapshot'))
-        for volume in self.cloud.list('volume'):
-            until('the volume to be free', lambda: self.cloud.attachment(volume['id']) is None)
-            sdk.block_storage.delete_volume(volume['id'])
-        for image in self.cloud.list('image'):
-            sdk.image.delete_image(image['id'])
-        until('end of the volumes', lambda: not self.cloud.list('volume'))
-        for group in self.cloud.list('security_group'):
-            if group['name'] != 'default':
-                sdk.network.delete_security_group(group['id'])
-        self.admin('user delete {name}', name=self.name)
-        default = self.cloud_of_admin_groups()
-        self.admin('project delete {name}', name=self.name)
-        for group in default:
-            self.admin('security group delete {id}', id=group)
-
-    def cloud_of_admin_groups(self):
-        """The default group of the project: only an administrator may delete it, and only after the project."""
-        return [g['id'] for g in self.cloud.list('security_group')]
 
 
 def key_of(kind, item):
@@ -248,8 +187,11 @@ def without_marks(kind, item):
         seen['metadata'] = {k: v for k, v in seen['metadata'].items() if not k.startswith('stackward.')}
     if kind == 'security_group':
         seen['security_group_rules'] = [
-            {k: v for k, v in rule.items() if k not in ('id', 'created_at', 'updated_at', 'revision_number')}
+            {k: v or None for k, v in rule.items()
+             if k not in ('id', 'standard_attr_id', 'created_at', 'updated_at', 'revision_number')}
             for rule in seen['security_group_rules']]
+    if kind == 'keypair':
+        seen['public_key'] = seen['public_key'].strip()
     if 'attachments' in seen:
         seen['attachments'] = [(a['server_id'], a['device']) for a in seen['attachments']]
     if kind == 'server':
@@ -280,7 +222,7 @@ class Round:
     def __init__(self, binary, checks):
         self.checks = checks
         self.work = tempfile.mkdtemp(prefix='adoption-', dir=os.path.join(LAB, 'e2e'))
-        self.person = Person(self.work)
+        self.person = Person(self.work, 'adoption')
         self.stackward = Stackward(binary, self.person.clouds, 'mine', self.work)
         self.manifests, self.state = os.path.join(self.work, 'manifests'), os.path.join(self.work, 'state')
 
@@ -327,9 +269,9 @@ class Round:
     def put_right(self, daemon):
         daemon.wait_available()
         # Its repairs would come between the person's own steps: routes before the interface that they lead through.
-        self.command('pause', '--state-dir', self.state)
+        daemon.pause()
         count = self.person.meddle()
-        self.command('resume', '--state-dir', self.state)
+        daemon.resume()
         last = []
 
         def as_before():

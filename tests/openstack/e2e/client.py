@@ -1,54 +1,55 @@
-"""The openstack command line client, as a person at a terminal, without its start-up for each command.
+"""The openstack command line client, as a person who types one command after the other into one session of it.
 
-The client takes longer to start than most commands take, so it is loaded once and forked for each.
+The client takes longer to start, and to log in, than most commands take: it is started once for each cloud, as by
+`openstack` without a command, and is given the commands that would be typed at its prompt.
 """
+import io
 import json
 import os
 import shlex
-import sys
 import warnings
+
+from openstackclient import shell
 
 from .checks import Failed
 
 
 class Client:
-    """The client for one cloud of a clouds.yaml."""
+    """A session of the client on one cloud of a clouds.yaml: one in a process, since it keeps connections in its classes."""
 
     def __init__(self, clouds, cloud):
         warnings.simplefilter('ignore')
-        import openstackclient.compute.client      # noqa: F401  loaded here, so that no fork has to
-        import openstackclient.image.client        # noqa: F401
-        import openstackclient.network.client      # noqa: F401
-        import openstackclient.volume.client       # noqa: F401
-        from openstackclient import shell
-        self.shell, self.clouds, self.cloud = shell, clouds, cloud
+        os.environ['OS_CLIENT_CONFIG_FILE'] = clouds
+        self.session = Session()
+        self.session.stdout = io.StringIO()
+        # The compute API's version is an option of the session, not of a command.
+        status = self.session.run(['--os-cloud', cloud, '--os-compute-api-version', '2.90', 'token', 'issue'])
+        if status:
+            raise Failed('openstack token issue: %s' % self.session.error)
 
     def __call__(self, command, **values):
         """Runs `openstack COMMAND`; its output. Values are put in as single words."""
         arguments = shlex.split(command.format(**{key: shlex.quote(str(value)) for key, value in values.items()}))
-        reading, writing = os.pipe()
-        sys.stdout.flush()
-        child = os.fork()
-        if child == 0:
-            os.dup2(writing, 1)
-            os.dup2(writing, 2)
-            os.environ['OS_CLIENT_CONFIG_FILE'] = self.clouds
-            status = 70
-            try:
-                status = self.shell.main(['--os-cloud', self.cloud, *arguments])
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status or 0)
-        os.close(writing)
-        with os.fdopen(reading) as output:
-            text = output.read()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self.session.stdout = output = io.StringIO()
+        try:
+            status = self.session.run_subcommand(arguments)
+        except SystemExit as usage:
+            status = usage.code
         if status:
-            raise Failed('openstack %s: %s' % (' '.join(arguments), text.strip()))
-        return text
+            raise Failed('openstack %s: %s' % (' '.join(arguments), self.session.error or output.getvalue().strip()))
+        return output.getvalue()
 
     def made(self, command, **values):
         """The id of what a command made."""
         found = json.loads(self(command + ' -f json', **values))
         return found.get('id') or found['ID']
+
+
+class Session(shell.OpenStackShell):
+    """The client itself. It keeps why a command failed, which it would only print."""
+
+    error = None
+
+    def clean_up(self, cmd, result, err):
+        self.error = err
+        super().clean_up(cmd, result, err)

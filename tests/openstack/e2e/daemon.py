@@ -61,7 +61,7 @@ class Daemon:
     """A running daemon."""
 
     def __init__(self, stackward, manifests, state, more):
-        self.stackward = stackward
+        self.stackward, self.state = stackward, state
         self.path = stackward.log_path('daemon')
         self.url = 'http://127.0.0.1:%d' % free_port()
         with open(self.path, 'w') as log:
@@ -94,6 +94,19 @@ class Daemon:
 
     def alive(self):
         return self.process.poll() is None
+
+    def pause(self):
+        """It looks, and writes nothing, until `resume`."""
+        self.tell('pause')
+
+    def resume(self):
+        self.tell('resume')
+
+    def tell(self, word):
+        done = subprocess.run([self.stackward.binary, word, '--state-dir', self.state],
+                              env=self.stackward.environment, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise Failed('stackward %s: %s' % (word, done.stderr))
 
     def get(self, path):
         """The text that the daemon answers, or None while it does not."""
@@ -156,6 +169,17 @@ class Daemon:
             until('all objects to be Available', probe, seconds)
         except Failed as why:
             raise Failed('%s; not yet: %s' % (why, last.get('seen'))) from None
+
+    def wait_look(self):
+        """Until it has looked at everything again."""
+        # Compared as text, and up to a second later.
+        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(time.time() + 1))
+
+        def looked():
+            scopes = json.loads(self.get('/status') or '{}').get('scopes', {})
+            looks = [at for scope in scopes.values() for at in scope['lookedAt'].values()]
+            return looks and min(looks) > now
+        until('another look', looked)
 
     def wait_rest(self, seconds=8):
         """Until it has looked several more times at the cloud."""
