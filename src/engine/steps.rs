@@ -19,7 +19,7 @@ use super::scope::Scope;
 use super::{Effect, Engine, Ticket};
 
 /// One request that is under way, or waits for the journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Flight {
     /// For whom.
     pub(super) key: Key,
