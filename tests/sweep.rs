@@ -108,8 +108,10 @@ fn carry_out(reference: &Reference, stage: usize, sim: &mut Sim, case: &Case) {
             break;
         }
     }
-    // What is carried out late may still come, and be put right.
-    if !sim.weather.late.is_empty() {
+    // What is carried out late may still come, and be put right; what is being deleted is forgotten
+    // when no list shows it any more, and is gone soon.
+    let lagged = (case.troubles.iter()).any(|it| matches!(it, Trouble::Stale(..)));
+    if lagged || !sim.weather.late.is_empty() {
         sim.run_for(5 * MINUTE);
         sim.run_until_rest(120 * MINUTE);
     }

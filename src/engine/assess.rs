@@ -147,7 +147,7 @@ impl Engine {
 
     /// A create whose outcome is not known has not shown up in three looks that began after the
     /// window: it is given up, and remembered as such.
-    pub(super) fn give_up_uncertain(&mut self, key: &Key, scope: &Scope, now: Timestamp) {
+    pub(super) fn give_up_uncertain(&mut self, key: &Key, scope: &Scope) {
         let Some(record) = self.journal.records.get(key) else {
             return;
         };

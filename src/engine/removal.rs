@@ -51,7 +51,7 @@ impl Engine {
             .or_default()
             .undeclared_since
             .get_or_insert(now);
-        self.give_up_uncertain(key, &scope, now);
+        self.give_up_uncertain(key, &scope);
         let (Some(kind), Some(record)) = (
             kinds::find(&key.kind),
             self.journal.records.get(key).cloned(),
