@@ -10,7 +10,7 @@ use stackward::kinds::call::Service::Identity;
 use super::catalogue::{Declared, PROJECT};
 use super::sim::Sim;
 
-const HISTORIES: u64 = 200;
+const HISTORIES: u64 = 25;
 
 /// Plays one; whether a second one was noticed.
 fn play(seed: u64) -> bool {
