@@ -145,9 +145,9 @@ impl Engine {
         }
     }
 
-    /// A create whose outcome is not known has not shown up for long enough: it is given up, and
-    /// remembered as such.
-    pub(super) fn give_up_uncertain(&mut self, key: &Key, scope: &Scope, now: Timestamp) {
+    /// A create whose outcome is not known has not shown up in three looks that began after the
+    /// window: it is given up, and remembered as such.
+    pub(super) fn give_up_uncertain(&mut self, key: &Key, scope: &Scope) {
         let Some(record) = self.journal.records.get(key) else {
             return;
         };
@@ -158,11 +158,16 @@ impl Engine {
             return;
         };
         let wrote_at = self.work.get(key).and_then(|work| work.wrote_at);
-        let (began, given_up) = (intent.at, intent.clone());
-        let Ok(listing) = self.evidence(scope, kind.name(), wrote_at.max(Some(began))) else {
+        let (deadline, given_up) = (
+            after(intent.at, self.settings.uncertain_window),
+            intent.clone(),
+        );
+        let Ok(listing) = self.evidence(scope, kind.name(), wrote_at) else {
             return;
         };
-        if !listing.malformed.is_empty()
+        // A look from within the window says nothing of a request that is carried out at its end.
+        if listing.started_at < deadline
+            || !listing.malformed.is_empty()
             || listing
                 .marked(self.settings.owner.uid(&self.identity(key)))
                 .next()
@@ -175,7 +180,7 @@ impl Engine {
             return;
         };
         work.negatives.count(started_at);
-        if work.negatives.count >= 3 && after(began, self.settings.uncertain_window) <= now {
+        if work.negatives.count >= 3 {
             work.negatives = Negatives::default();
             let mut record = record.clone();
             record.intent = None;

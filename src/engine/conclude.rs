@@ -115,6 +115,8 @@ impl Engine {
         }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()
+            // What is over already waits for a look; to wake at once would be for ever.
+            && until > now
         {
             self.wake(key, until);
         }

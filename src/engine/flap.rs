@@ -36,7 +36,7 @@ const BEFORE_RECREATION: [Duration; 3] = [
 ];
 
 /// What was repaired of one object, and how often.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Repairs {
     generation: u64,
     /// What the request under way is to repair, and on which resource.
@@ -55,7 +55,7 @@ enum Cause {
     Error,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Done {
     cause: Cause,
     count: u32,

@@ -111,7 +111,7 @@ pub enum Control {
 }
 
 /// What is known of the deletions that are due.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pruning {
     /// Objects in the journal that no manifest declares.
     undeclared: BTreeSet<Key>,

@@ -115,12 +115,12 @@ impl Listing {
 }
 
 /// The last complete look at each collection, and how the last try went.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Inventory {
     collections: BTreeMap<(Scope, &'static str), Collection>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Collection {
     listing: Option<Listing>,
     failure: Option<String>,

@@ -14,7 +14,7 @@ use super::scope::Scope;
 const LEAST_GAP: Duration = Duration::from_millis(200);
 
 /// The schedule of looks, each at something of a scope: a kind, or a service's quotas.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lists<W = &'static str> {
     states: BTreeMap<(Scope, W), State>,
 }
@@ -27,7 +27,7 @@ impl<W> Default for Lists<W> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     in_flight: bool,
     started_at: Option<Timestamp>,

@@ -63,7 +63,7 @@ pub use settings::Settings;
 pub type Ticket = u64;
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// The directory was read: the whole set, each time.
     Desired(Desired),
@@ -171,7 +171,7 @@ pub enum Effect {
 }
 
 /// How a scope is connected.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Link {
     /// Being connected.
     Connecting,
@@ -200,8 +200,8 @@ pub struct Intention {
     pub drift: Drift,
 }
 
-/// The brain.
-#[derive(Debug)]
+/// The brain. A copy of it goes on as the original would: simulations branch off one.
+#[derive(Debug, Clone)]
 pub struct Engine {
     settings: Settings,
     rng: fastrand::Rng,
@@ -640,7 +640,8 @@ impl Engine {
     }
 
     /// Nothing is under way, and nothing will change by itself.
-    fn is_at_rest(&self) -> bool {
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
         self.flights.is_empty()
             && self.changes.is_empty()
             && self.read_once

@@ -41,12 +41,12 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// The places that each service has for our requests, who waits for one, and who asked us to pause.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lanes {
     lanes: BTreeMap<(Scope, Service), Lane>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Lane {
     in_flight: usize,
     waiting: BTreeSet<Key>,

@@ -24,7 +24,7 @@ use super::scope::Scope;
 use super::{Effect, Engine, Link};
 
 /// What is known of the quotas.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Quotas {
     reads: Lists<Service>,
     /// The last answers; `None` when a service does not tell.

@@ -39,7 +39,7 @@ impl Engine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(record) = self.journal.records.get(key).cloned() else {
+        let Some(scope) = self.journal.records.get(key).map(|it| it.scope.clone()) else {
             if self.work.remove(key).is_some() {
                 self.visible = true;
             }
@@ -51,7 +51,11 @@ impl Engine {
             .or_default()
             .undeclared_since
             .get_or_insert(now);
-        let Some(kind) = kinds::find(&key.kind) else {
+        self.give_up_uncertain(key, &scope);
+        let (Some(kind), Some(record)) = (
+            kinds::find(&key.kind),
+            self.journal.records.get(key).cloned(),
+        ) else {
             return;
         };
         // What was replaced goes by leave of `lifecycle.replace`, and is no pruning.
@@ -209,12 +213,9 @@ impl Engine {
                 }
             }
             Trace::Pending(at) => {
+                // Until it is given up: what is forgotten before it appears would stay for ever.
                 let until = after(at, self.settings.uncertain_window);
-                if until > now {
-                    Fate::Wait(Waiting::Uncertain(until))
-                } else {
-                    Fate::Forget
-                }
+                Fate::Wait(Waiting::Uncertain(until))
             }
             Trace::Nowhere => Fate::Forget,
             Trace::Blocked(blocker) => Fate::Blocked(blocker),

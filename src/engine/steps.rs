@@ -19,7 +19,7 @@ use super::scope::Scope;
 use super::{Effect, Engine, Ticket};
 
 /// One request that is under way, or waits for the journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Flight {
     /// For whom.
     pub(super) key: Key,
@@ -53,7 +53,7 @@ impl Engine {
             return;
         };
         self.work.entry(key.clone()).or_default().undeclared_since = None;
-        self.give_up_uncertain(key, &object.scope, now);
+        self.give_up_uncertain(key, &object.scope);
         let assessment = self.assess(&object, now);
         if let (Some(absent), Some(work)) = (assessment.absent, self.work.get_mut(key)) {
             work.seen_absent = absent;

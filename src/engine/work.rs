@@ -13,7 +13,7 @@ use super::reason::Waiting;
 use super::status::Status;
 
 /// The memory of one object.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     /// The request that is under way; at most one.
     pub(super) flight: Option<Ticket>,
@@ -67,7 +67,7 @@ pub(super) struct Missing {
 }
 
 /// Counts complete looks without a result.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Negatives {
     /// How many, at least ten seconds apart.
     pub(super) count: u32,

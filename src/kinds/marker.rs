@@ -5,6 +5,7 @@
 //! value and a Neutron description. Not a secret, and not a proof against a malicious cloud.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use data_encoding::{Encoding, Specification};
 use uuid::Uuid;
@@ -148,15 +149,18 @@ pub fn check_name(name: Option<&str>) -> Vec<Complaint> {
     too_long.then(complaint).into_iter().collect()
 }
 
-fn base32() -> Encoding {
-    let mut specification = Specification::new();
-    specification
-        .symbols
-        .push_str("abcdefghijklmnopqrstuvwxyz234567");
-    // The alphabet is a constant of 32 different symbols, which is all that can be wrong with it.
-    specification
-        .encoding()
-        .unwrap_or(data_encoding::BASE32_NOPAD)
+fn base32() -> &'static Encoding {
+    static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
+        let mut specification = Specification::new();
+        specification
+            .symbols
+            .push_str("abcdefghijklmnopqrstuvwxyz234567");
+        // The alphabet is a constant of 32 different symbols, which is all that can be wrong with it.
+        specification
+            .encoding()
+            .unwrap_or(data_encoding::BASE32_NOPAD)
+    });
+    &BASE32
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Does a step ask what a kind asks? Held by every simulated run: a request that is in no story, or sends a field
 //! that no step sends, has never been compared with a real cloud.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use stackward::kinds::call::{Body, Call, List, Service};
+use stackward::kinds::call::{Body, Call, List, Method, Service};
 
 use super::story::{self, Step};
 
@@ -15,8 +16,35 @@ const UNSERVED: Service = Service::SharedFileSystem;
 /// A field of an extension that the lab lacks too: distributed routers need a host with Open vSwitch.
 const UNSERVED_FIELD: &str = "router.distributed";
 
-/// What no step asks of what this call asks, if anything.
+/// What no step asks of what this call asks, if anything. What was found once is not looked up again: simulations
+/// ask the same a million times.
 pub(crate) fn lacking(call: &Call) -> Option<String> {
+    thread_local! {
+        static FOUND: RefCell<BTreeSet<Asked>> = const { RefCell::new(BTreeSet::new()) };
+    }
+    let fields = match &call.body {
+        Body::Json(body) => fields(&call.path, body).collect(),
+        _ => Vec::new(),
+    };
+    let place = match call.route {
+        "" => call.path.clone(),
+        route => route.to_owned(),
+    };
+    let asked = (call.service, call.method, place, fields);
+    if FOUND.with_borrow(|found| found.contains(&asked)) {
+        return None;
+    }
+    let lacking = lacking_anew(call);
+    if lacking.is_none() {
+        FOUND.with_borrow_mut(|found| found.insert(asked));
+    }
+    lacking
+}
+
+/// Service, method, route and the fields of the body.
+type Asked = (Service, Method, String, Vec<String>);
+
+fn lacking_anew(call: &Call) -> Option<String> {
     let service = call.service.as_str();
     if call.service == UNSERVED {
         return None;

@@ -1,7 +1,7 @@
 //! What can go wrong with one request of a simulated run.
 
 /// What goes wrong with one request, or with one write of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// It never leaves.
     NotSent,
@@ -13,6 +13,8 @@ pub enum Fault {
     DoneAndRefused,
     /// It is done, and the answer says nothing.
     Empty,
+    /// Its answer is lost, and it is done so many seconds later.
+    Late(u8),
     /// The daemon dies before it.
     CrashBefore,
     /// The daemon dies after it.
@@ -20,12 +22,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotSent,
         Self::Refused,
         Self::Lost,
         Self::DoneAndRefused,
         Self::Empty,
+        // The window is 120 s.
+        Self::Late(119),
         Self::CrashBefore,
         Self::CrashAfter,
     ];

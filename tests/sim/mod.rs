@@ -8,21 +8,26 @@
     clippy::panic,
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test binary uses a part of it"
 )]
 
+mod cloud;
 #[path = "../conformance/coverage.rs"]
 mod coverage;
 mod directory;
 mod fault;
 #[path = "../conformance/story.rs"]
 mod story;
+mod weather;
 
+use cloud::unknown;
 pub use directory::{assemble, assemble_directory};
 pub use fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
+pub use weather::{View, Weather};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -31,11 +36,8 @@ use stackward::engine::guard::{Limits, Percent};
 use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
-use stackward::kinds::MarkerPlace;
-use stackward::kinds::call::{
-    Body, Call, CallError, List, Method, Reply, Service, Source, USER_ID, Upload,
-};
-use stackward::kinds::erased::{AnyKind, Intent};
+use stackward::kinds::call::{Call, CallError, Reply, Service};
+use stackward::kinds::erased::Intent;
 use stackward::kinds::marker::Owner;
 use stackward::manifest::Key;
 use stackward::sandbox::{self, Request, World};
@@ -44,7 +46,8 @@ use uuid::Uuid;
 /// How long a request takes on the fake clock.
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// A simulated daemon and its cloud.
+/// A simulated daemon and its cloud. A copy goes on as the original would.
+#[derive(Clone)]
 pub struct Sim {
     pub now: Timestamp,
     pub world: World,
@@ -58,11 +61,8 @@ pub struct Sim {
     /// (`true`), counted from 0 over everything but lists.
     pub crash: Option<(usize, bool)>,
     pub crashed: bool,
-    /// What goes wrong with the request of this number, counted as for `crash`.
-    pub fault: Option<(usize, Fault)>,
-    /// The write of the journal with this number fails (`None`), or the daemon dies before it
-    /// (`false`) or after it (`true`).
-    pub journal_fault: Option<(usize, Option<bool>)>,
+    /// What goes wrong around the daemon.
+    pub weather: Weather,
     /// Writes of the journal so far.
     pub recorded: usize,
     pub desired: Desired,
@@ -123,8 +123,7 @@ impl Sim {
             trace: Vec::new(),
             crash: None,
             crashed: false,
-            fault: None,
-            journal_fault: None,
+            weather: Weather::default(),
             recorded: 0,
             desired: Desired::default(),
             without: None,
@@ -204,6 +203,12 @@ impl Sim {
         self.feed(Event::Desired(desired));
     }
 
+    /// The same daemon on another machine: its own chance, and nothing known yet.
+    pub fn reseed(&mut self, seed: u64) {
+        (self.seed, self.disk) = (seed, Journal::default());
+        self.restart();
+    }
+
     /// The disk is lost as well.
     pub fn lose_disk(&mut self) {
         self.disk = Journal::default();
@@ -232,14 +237,14 @@ impl Sim {
     pub fn run_until_rest(&mut self, limit: Duration) -> bool {
         let end = self.now.checked_add(limit).unwrap();
         while self.now < end && !self.crashed {
-            if self.engine.snapshot().at_rest {
+            if self.engine.is_at_rest() {
                 return true;
             }
             if !self.step(end) {
                 break;
             }
         }
-        self.engine.snapshot().at_rest
+        self.engine.is_at_rest()
     }
 
     /// Runs for this long on the fake clock.
@@ -250,13 +255,18 @@ impl Sim {
     }
 
     /// Lets the next thing happen; false when nothing does before `end`.
-    fn step(&mut self, end: Timestamp) -> bool {
+    pub fn step(&mut self, end: Timestamp) -> bool {
         let next = self.pending.keys().next().map(|(at, _)| *at);
-        let next = next.into_iter().chain(self.alarm).min();
+        let late = self.weather.late.keys().next().map(|(at, _)| *at);
+        let next = next.into_iter().chain(self.alarm).chain(late).min();
         let Some(at) = next.filter(|at| *at <= end) else {
             return false;
         };
         self.now = self.now.max(at);
+        if late.is_some_and(|late| late <= self.now) {
+            self.catch_up();
+            return true;
+        }
         let event = match self.pending.first_entry() {
             Some(entry) if entry.key().0 <= self.now => entry.remove(),
             _ => {
@@ -306,7 +316,7 @@ impl Sim {
             }
             Effect::List { scope, kind, list } => {
                 let started_at = self.now;
-                let result = self.list(&list);
+                let result = self.look(kind, &list);
                 self.later(Event::Listed {
                     scope,
                     kind,
@@ -327,18 +337,18 @@ impl Sim {
             Effect::Record { ticket, changes } => {
                 let number = self.recorded;
                 self.recorded += 1;
-                let fault = self.journal_fault.filter(|(at, _)| *at == number);
-                if fault.is_none_or(|(_, how)| how == Some(true)) {
+                let fault = self.weather.writes.remove(&number);
+                if fault.is_none_or(|how| how == Some(true)) {
                     for change in &changes {
                         self.disk.apply(change);
                     }
                 }
                 let result = match fault {
-                    Some((_, Some(_))) => {
+                    Some(Some(_)) => {
                         self.crashed = true;
                         return;
                     }
-                    Some((_, None)) => Err("no space left on device".to_owned()),
+                    Some(None) => Err("no space left on device".to_owned()),
                     None => Ok(()),
                 };
                 self.later(Event::Recorded { ticket, result });
@@ -363,13 +373,13 @@ impl Sim {
                 }
                 let number = self.sent;
                 self.sent += 1;
-                let fault = self.fault.filter(|(at, _)| *at == number);
-                let fault = fault.map(|(_, fault)| fault);
+                let fault = self.weather.requests.remove(&number);
                 if self.crash == Some((number, false)) || fault == Some(Fault::CrashBefore) {
                     self.crashed = true;
                     return;
                 }
                 self.in_flight.insert(ticket, key.clone());
+                self.remember(&call);
                 self.trace.push(format!(
                     "{key}: {intent} {} {}",
                     call.method.as_str(),
@@ -377,6 +387,10 @@ impl Sim {
                 ));
                 let result = match fault {
                     None | Some(Fault::CrashAfter | Fault::CrashBefore) => self.send(&call),
+                    Some(Fault::Late(seconds)) => {
+                        self.put_off(call.clone(), seconds);
+                        Err(unknown(None, "the connection was reset"))
+                    }
                     Some(Fault::NotSent) => Err(CallError::NotSent {
                         message: "connection refused".to_owned(),
                         hint: None,
@@ -404,200 +418,6 @@ impl Sim {
             Effect::Alarm(at) => self.alarm = Some(at),
             Effect::Publish => {}
         }
-    }
-
-    /// The id of the daemon's user.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// One request of the daemon's user.
-    pub fn send(&mut self, call: &Call) -> Result<Reply, CallError> {
-        assert_eq!(coverage::lacking(call), None);
-        self.pass_on(call)
-    }
-
-    /// A request of anybody with the rights of the daemon's user.
-    pub fn pass_on(&mut self, call: &Call) -> Result<Reply, CallError> {
-        // A token lives for some hours, and a simulated life may be longer.
-        if self.now.duration_since(self.logged_in_at).as_mins() >= 30 {
-            self.log_in(&self.account.clone());
-        }
-        if self.without == Some(call.service) {
-            return Err(CallError::NotSent {
-                message: format!("cloud `sandbox` has no {} service", call.service),
-                hint: None,
-            });
-        }
-        let mut request = Request::new(
-            method(call.method),
-            &format!("{}{}", prefix(call.service), call.path).replace(USER_ID, &self.user),
-        )
-        .token(&self.token);
-        request.query = call.query.clone();
-        if let Some(version) = call.microversion {
-            request = at(request, call.service, version.want);
-        }
-        request.body = match &call.body {
-            Body::None => sandbox::Payload::Empty,
-            Body::Json(value) => sandbox::Payload::Json(value.clone()),
-            Body::ImagePatch(value) => {
-                request = request.header(
-                    "content-type",
-                    "application/openstack-images-v2.1-json-patch",
-                );
-                sandbox::Payload::Json(value.clone())
-            }
-            Body::Upload(upload) => {
-                request = request.header("content-type", "application/octet-stream");
-                let head = match &upload.source {
-                    Source::File(path) => std::fs::read(path).unwrap(),
-                    Source::Url(url) => url.as_bytes().to_vec(),
-                };
-                sandbox::Payload::Upload(sandbox::Upload {
-                    size: head.len() as u64,
-                    md5: "0".repeat(32),
-                    sha512: "0".repeat(128),
-                    head: head.into(),
-                })
-            }
-        };
-        let response = self.world.handle(&request, self.now);
-        if !response.is_delivered() {
-            return Err(unknown(None, "the connection was reset"));
-        }
-        let is_json = matches!(response.body, sandbox::Body::Empty | sandbox::Body::Json(_));
-        if !is_json && response.status < 300 {
-            return Err(unknown(Some(response.status), "the answer is no JSON"));
-        }
-        let body = response.value().clone();
-        let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);
-        match response.status {
-            200..300 => Ok(Reply {
-                status: response.status,
-                body,
-                request_id,
-            }),
-            status @ 400..500 => Err(CallError::Rejected {
-                service: call.service,
-                status,
-                fault: body["NeutronError"]["type"].as_str().map(str::to_owned),
-                message: body.to_string(),
-                request_id,
-                retry_after: None,
-            }),
-            status => Err(unknown(Some(status), "the service failed")),
-        }
-    }
-
-    fn list(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
-        let mut items = Vec::new();
-        for request in list.requests() {
-            items.extend(self.pages(&request)?);
-        }
-        Ok(items)
-    }
-
-    fn pages(&mut self, list: &List) -> Result<Vec<Value>, CallError> {
-        let mut items = Vec::new();
-        let mut marker: Option<String> = None;
-        loop {
-            let mut call = Call::new(list.service, Method::Get, "", list.path);
-            call.query = list.query.clone();
-            call.query.push(("limit".to_owned(), "1000".to_owned()));
-            if let Some(marker) = marker {
-                call.query.push(("marker".to_owned(), marker));
-            }
-            call.microversion = list.microversion;
-            let page = self.send(&call)?.body[list.items]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let full = page.len() == 1000;
-            marker = page
-                .last()
-                .and_then(|item| item["id"].as_str())
-                .map(str::to_owned);
-            items.extend(page);
-            if !full {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// A request of somebody else in the same project: a person with the openstack client.
-    pub fn by_hand(&mut self, method: &str, target: &str, body: Value) -> Value {
-        let mut request = Request::new(method.parse().unwrap(), target).token(&self.token);
-        if !body.is_null() {
-            request = request.json(body);
-        }
-        if target.starts_with("/compute") {
-            request = at(request, Service::Compute, (2, 79));
-        }
-        if target.starts_with("/share") {
-            request = at(request, Service::SharedFileSystem, (2, 63));
-        }
-        let response = self.world.handle(&request, self.now);
-        assert!(
-            response.status < 300,
-            "{method} {target}: {} {}",
-            response.status,
-            response.value()
-        );
-        response.value().clone()
-    }
-
-    /// An image with data, made by hand; its id.
-    pub fn image_by_hand(&mut self, name: &str) -> String {
-        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
-        let image = self.by_hand("POST", "/image/v2/images", image);
-        let id = image["id"].as_str().unwrap().to_owned();
-        let upload = Body::Upload(Upload {
-            source: Source::Url("data".to_owned()),
-            decompress: None,
-            hash: None,
-        });
-        let path = format!("images/{id}/file");
-        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(upload);
-        self.send(&call).unwrap();
-        id
-    }
-
-    /// The items of a collection, as the project sees them.
-    pub fn items(&mut self, kind: &str) -> Vec<Value> {
-        let kind = stackward::kinds::find(kind).unwrap();
-        let mut list = kind.list();
-        // What is listed by domain is looked up in every one.
-        if let Some((parameter, "domainRef")) = kind.part() {
-            let domains = stackward::kinds::find("Domain").unwrap().list();
-            let domains = self.list(&domains).unwrap_or_default().into_iter();
-            list.parts = domains
-                .filter_map(|domain| Some((parameter, domain["id"].as_str()?.to_owned())))
-                .collect();
-        }
-        self.list(&list).unwrap()
-    }
-
-    /// The ids of those that carry a marker of ours, with the object that they are.
-    pub fn ours(&mut self) -> BTreeMap<Key, Vec<String>> {
-        let owner = self.settings.owner;
-        let keys: Vec<Key> = self.desired.objects.keys().cloned().collect();
-        let mut ours: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-        let marked = |kind: &&&dyn AnyKind| kind.marker() != MarkerPlace::NaturalKey;
-        for kind in stackward::kinds::KINDS.iter().filter(marked) {
-            for item in self.items(kind.name()) {
-                let found = kind.look(item).unwrap();
-                let Some(marker) = found.marker else { continue };
-                let key = keys
-                    .iter()
-                    .find(|key| owner.uids(key).any(|uid| uid == marker.uid));
-                let key = key
-                    .cloned()
-                    .unwrap_or_else(|| Key::new(kind.name(), "?", found.id.clone()));
-                ours.entry(key).or_default().push(found.id);
-            }
-        }
-        ours
     }
 
     /// Every request of the trace that is not a GET.
@@ -639,42 +459,6 @@ impl Sim {
             self.trace.join("\n")
         );
     }
-}
-
-fn unknown(status: Option<u16>, message: &str) -> CallError {
-    CallError::Unknown {
-        message: message.to_owned(),
-        status,
-        request_id: None,
-        retry_after: None,
-    }
-}
-
-fn method(method: Method) -> http::Method {
-    method.as_str().parse().unwrap()
-}
-
-fn prefix(service: Service) -> &'static str {
-    match service {
-        Service::Identity => "/identity/v3/",
-        Service::Image => "/image/v2/",
-        Service::Compute => "/compute/v2.1/",
-        Service::BlockStorage => "/volume/v3/",
-        Service::Network => "/network/v2.0/",
-        Service::SharedFileSystem => "/share/v2/",
-    }
-}
-
-fn at(request: Request, service: Service, (major, minor): (u16, u16)) -> Request {
-    let name = match service {
-        Service::SharedFileSystem => {
-            let version = format!("{major}.{minor}");
-            return request.header("x-openstack-manila-api-version", &version);
-        }
-        Service::Compute => "compute",
-        _ => "volume",
-    };
-    request.header("openstack-api-version", &format!("{name} {major}.{minor}"))
 }
 
 /// The keys of every object that a set declares.
