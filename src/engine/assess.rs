@@ -7,6 +7,7 @@ use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
 use crate::kinds::health::Health;
 use crate::manifest::{Key, OnDelete};
+use crate::zoo::{self, Bug};
 
 use super::Engine;
 use super::desired::Object;
@@ -135,7 +136,7 @@ impl Engine {
             .cloned()
             .unwrap_or_else(|| Record::new(object.scope.clone()));
         record.detach = object.policy().on_delete == OnDelete::Detach;
-        record.protect = object.policy().protect;
+        record.protect = object.policy().protect && !zoo::has(Bug::ForgetsTheProtection);
         record.approved = false;
         record.refers_to = object.refers_to.iter().cloned().collect();
         change(&mut record);
@@ -175,11 +176,15 @@ impl Engine {
             return;
         };
         work.negatives.count(started_at);
-        if work.negatives.count >= 3 && after(began, self.settings.uncertain_window) <= now {
+        let is_over =
+            work.negatives.count >= 3 && after(began, self.settings.uncertain_window) <= now;
+        if is_over || zoo::has(Bug::PostsAgainTooEarly) {
             work.negatives = Negatives::default();
             let mut record = record.clone();
             record.intent = None;
-            record.given_up.push(given_up);
+            if !zoo::has(Bug::ForgetsTheOldTry) {
+                record.given_up.push(given_up);
+            }
             self.change(Change::Put(key.clone(), record));
         }
     }

@@ -42,6 +42,7 @@ use crate::kinds;
 use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
 use crate::kinds::erased::Intent;
 use crate::manifest::Key;
+use crate::zoo::{self, Bug};
 
 use desired::Desired;
 use guard::{Control, Pruning};
@@ -236,7 +237,11 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows what the journal knows, and nothing of the cloud.
     #[must_use]
-    pub fn new(settings: Settings, journal: Journal, seed: u64) -> Self {
+    pub fn new(settings: Settings, mut journal: Journal, seed: u64) -> Self {
+        if zoo::has(Bug::ForgetsTheIntentAfterACrash) {
+            let records = journal.records.values_mut();
+            records.for_each(|record| record.intent = None);
+        }
         let dirty = journal.records.keys().cloned().collect();
         Self {
             settings,
@@ -304,7 +309,11 @@ impl Engine {
     }
 
     /// The manifests were read.
-    fn desire(&mut self, desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn desire(&mut self, mut desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+        if zoo::has(Bug::BelievesABrokenFile) {
+            desired.hiding = None;
+            desired.held.clear();
+        }
         let agrees = desired.hiding.is_none() && desired.declared() == self.desired.declared();
         self.agreements = if agrees {
             self.agreements + 1
@@ -393,11 +402,13 @@ impl Engine {
         };
         let link = match result {
             Ok(fingerprint) => match self.journal.scopes.get(&scope) {
-                Some(recorded) => match recorded.difference(&fingerprint) {
-                    Some(how) => Link::Foreign(how),
-                    None => Link::Up(fingerprint),
-                },
-                None => {
+                Some(recorded) if !zoo::has(Bug::SkipsTheScopeFingerprint) => {
+                    match recorded.difference(&fingerprint) {
+                        Some(how) => Link::Foreign(how),
+                        None => Link::Up(fingerprint),
+                    }
+                }
+                _ => {
                     self.change(Change::PutScope(scope.clone(), fingerprint.clone()));
                     Link::Up(fingerprint)
                 }
@@ -435,6 +446,10 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
+        let result = match result {
+            Err(_) if zoo::has(Bug::TakesAFailedListForAnEmptyOne) => Ok(Vec::new()),
+            result => result,
+        };
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
