@@ -318,6 +318,12 @@ fn a_file_that_cannot_be_read_may_declare_what_it_did() {
     sim.declare(&files);
     sim.run_for(20 * MINUTE);
     assert_eq!(there(&mut sim).len(), 5);
+    // A process that never read it in its right form does not even know that it was there.
+    sim.desired = assemble(&files, None, &BTreeMap::new());
+    sim.restart();
+    sim.run_for(20 * MINUTE);
+    assert_eq!(there(&mut sim).len(), 5);
+    assert_eq!(reason(&sim, "g4"), "Manifests");
 }
 
 #[test]
