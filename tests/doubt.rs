@@ -115,6 +115,26 @@ fn a_create_during_which_the_daemon_died_is_looked_for_also_in_lists_that_lag() 
 }
 
 #[test]
+fn a_create_that_was_under_way_long_ago_is_looked_for_without_a_busy_loop() {
+    let mut sim = Sim::new(1);
+    sim.fault = Some((0, Fault::CrashBefore));
+    sim.declare(&groups(1));
+    sim.run_until_rest(MINUTE);
+    assert!(sim.crashed);
+    sim.fault = None;
+    sim.now = sim.now.checked_add(60 * MINUTE).unwrap();
+    sim.restart();
+    // The clock of the simulation stands still as long as an alarm is for the past.
+    let began = sim.now;
+    for _ in 0..200 {
+        sim.run_for(Duration::from_secs(1));
+    }
+    assert!(sim.now > began);
+    settle(&mut sim);
+    assert_eq!(there(&mut sim).len(), 1);
+}
+
+#[test]
 fn what_a_try_that_was_given_up_has_made_is_ours_when_it_shows_at_last() {
     let mut sim = Sim::new(1);
     lists_lag(&mut sim);

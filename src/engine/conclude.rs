@@ -112,6 +112,9 @@ impl Engine {
         }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()
+            // What is over and still waited for ends with a look, not with the clock: an alarm for
+            // the past would be the next event again and again.
+            && until > now
         {
             self.wake(key, until);
         }
