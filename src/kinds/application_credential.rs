@@ -53,7 +53,8 @@ pub struct Spec {
         skip_serializing_if = "String::is_empty"
     )]
     pub secret_ref: String,
-    /// The roles that it has, of those that the user has in the project; all of them if not set.
+    /// The roles that it has, of those that the user has in the project; all of them if not set or
+    /// empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_refs: Option<Vec<Ref>>,
     /// The only requests that it may be used for; any if not set.
@@ -77,6 +78,7 @@ pub struct Spec {
 pub struct Rule {
     /// The path, as the service sees it: `/v2.1/servers`; `*` is any segment, `**` any rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/v2.1/servers", "/v2.1/servers/*", "/v3/**"]))]
     pub path: Option<String>,
     /// The method. Keystone refuses CONNECT, OPTIONS and TRACE, which ORC accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +88,7 @@ pub struct Rule {
     pub service_ref: Option<String>,
     /// The service's type, `compute`, for who may not list services; either this or `serviceRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["compute", "identity"]))]
     pub service: Option<String>,
 }
 
@@ -207,6 +210,7 @@ impl Kind for ApplicationCredential {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once to a user");
     const OF_USER: Option<&'static str> = Some("userRef");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Replace),
@@ -360,6 +364,8 @@ impl Kind for ApplicationCredential {
             rules.sort();
             rules.dedup();
         }
+        // Keystone takes none for all.
+        let _ = spec.role_refs.take_if(|roles| roles.is_empty());
         if let Some(roles) = &mut spec.role_refs {
             roles.sort_by(|a, b| a.id().cmp(&b.id()));
             roles.dedup();

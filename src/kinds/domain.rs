@@ -84,6 +84,7 @@ impl Kind for Domain {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once in the cloud");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Update),
         Field::new("description", Change::Update),

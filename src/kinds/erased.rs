@@ -52,6 +52,9 @@ pub trait AnyKind: Sync {
     fn attached(&self) -> &'static [&'static str];
     /// See [`Kind::TOLD_BY`].
     fn told_by(&self) -> &'static [(&'static str, &'static str)];
+    /// See [`Kind::SINGLE`]. Where it is `None`, the journal and the wait after an unknown outcome
+    /// keep it to one; what a service did later than that is found by its marker and reported.
+    fn single(&self) -> Option<&'static str>;
     /// See [`Kind::OF_USER`].
     fn of_user(&self) -> Option<&'static str>;
     /// See [`Kind::LATER`].
@@ -230,6 +233,10 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn told_by(&self) -> &'static [(&'static str, &'static str)] {
         K::TOLD_BY
+    }
+
+    fn single(&self) -> Option<&'static str> {
+        K::SINGLE
     }
 
     fn of_user(&self) -> Option<&'static str> {

@@ -192,6 +192,7 @@ impl Kind for Flavor {
         read: Some(COMPUTE),
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once in the cloud");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("description", Change::Update),
         Field::new("extraSpecs", Change::Action(Action::SetExtraSpecs))

@@ -86,6 +86,7 @@ impl Kind for Group {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once in a domain");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Update),
         Field::new("description", Change::Update),

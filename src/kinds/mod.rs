@@ -324,6 +324,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// True for kinds that belong to the cloud rather than to a project, which only administrators
     /// change: an export has them when it is asked for them by name.
     const OF_THE_CLOUD: bool = false;
+    /// What makes the service itself refuse a second one, in words: then there is exactly one,
+    /// whatever happens to a request. `None` where nothing does: see [`AnyKind::single`].
+    const SINGLE: Option<&'static str> = None;
     /// What the API never gives back, in words: it cannot be exported.
     const UNTOLD: &'static [&'static str] = &[];
     /// Whether our marker can be written onto one that exists, or none is needed.

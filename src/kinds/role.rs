@@ -89,6 +89,8 @@ impl Kind for Role {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> =
+        Some("a name is given once in a domain, or among those of none");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Update),
         Field::new("description", Change::Update),

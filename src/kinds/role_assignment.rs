@@ -121,6 +121,7 @@ impl Kind for RoleAssignment {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("giving a role twice is giving it once");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("roleRef", Change::Replace),
         Field::new("userRef", Change::Replace),

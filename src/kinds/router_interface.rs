@@ -111,6 +111,7 @@ impl Kind for RouterInterface {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a router is in a subnet once");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("routerRef", Change::Replace),
         Field::new("subnetRef", Change::Replace),

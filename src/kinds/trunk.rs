@@ -203,6 +203,7 @@ impl Kind for Trunk {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const SINGLE: Option<&'static str> = Some("a port carries one trunk");
     const QUOTA: Option<&'static str> = Some("trunk");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

@@ -120,6 +120,7 @@ impl Kind for VolumeType {
         read: Some(BLOCK_STORAGE),
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const SINGLE: Option<&'static str> = Some("a name is given once in the cloud");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("description", Change::Update),
         Field::new("isPublic", Change::Update),

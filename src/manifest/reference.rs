@@ -162,8 +162,10 @@ struct ValueFields {
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FieldRef {
+    #[schemars(extend("examples" = ["Network"]))]
     kind: String,
     name: String,
+    #[schemars(extend("examples" = ["status.resource.name"]))]
     path: String,
 }
 

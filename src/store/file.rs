@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, DatabaseError};
+use redb::{Database, DatabaseError, StorageError};
 
 use super::StoreError;
 
@@ -82,6 +82,18 @@ pub(super) fn read_unshared(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some(bytes))
+}
+
+/// Reads every page and compares its checksum. What a crash leaves was put right when the file was opened; what is wrong
+/// now was changed by something else.
+pub(super) fn check(database: &mut Database, path: &Path) -> Result<(), StoreError> {
+    match database.check_integrity() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(DatabaseError::Storage(StorageError::Corrupted(_))) => {
+            Err(StoreError::Damaged(path.to_owned()))
+        }
+        Err(error) => Err(database_error(path, error)),
+    }
 }
 
 pub(super) fn database_error(path: &Path, error: DatabaseError) -> StoreError {

@@ -71,6 +71,9 @@ pub enum StoreError {
         /// The owner that was asked for.
         configured: Uuid,
     },
+    /// A byte of it is not what was written.
+    #[error("the journal `{}` is damaged", .0.display())]
+    Damaged(PathBuf),
     /// An entry cannot be read.
     #[error("the journal's entry `{entry}` cannot be read")]
     Entry {
@@ -115,8 +118,8 @@ impl StoreError {
             Self::OtherOwner { .. } => {
                 "leave --owner out to keep the recorded one, or choose another --state-dir"
             }
-            Self::Entry { .. } => {
-                "the journal is damaged: restore it, or move it away (resources are found again by their markers)"
+            Self::Damaged(_) | Self::Entry { .. } => {
+                "restore it, or move it away (resources are found again by their markers)"
             }
             Self::Io { .. } => "choose a directory that this user can write to with --state-dir",
             Self::Database { .. } | Self::Closed => return None,
@@ -162,9 +165,10 @@ impl Store {
         copy.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             .map_err(failed)?;
         copy.write(0, &bytes).map_err(failed)?;
-        let database = Database::builder()
+        let mut database = Database::builder()
             .create_with_backend(copy)
             .map_err(|error| file::database_error(&path, error))?;
+        file::check(&mut database, &path)?;
         tables::read(&database, &path)
     }
 
@@ -177,7 +181,13 @@ impl Store {
     }
 
     fn start(place: Place, configured: Option<Uuid>) -> Result<Opened, StoreError> {
-        let database = place.open()?;
+        let mut database = place.open()?;
+        file::check(&mut database, &place.path())?;
+        // What was deleted leaves holes; a daemon that runs for years starts now and then.
+        database.compact().map_err(|error| StoreError::Database {
+            path: place.path(),
+            message: error.to_string(),
+        })?;
         let owner = tables::prepare(&database, &place.path(), configured)?;
         let (journal, _) = tables::read(&database, &place.path())?;
         let writer = writer::Writer::start(place, database)?;

@@ -85,6 +85,33 @@ async fn what_was_acknowledged_survives_a_kill() {
     );
 }
 
+/// One byte in thirty-one, in every page. What is found is refused; what is not matters to nobody, since the journal reads
+/// the same.
+#[tokio::test]
+async fn a_byte_that_was_turned_over_is_found() {
+    let directory = tempdir().unwrap();
+    let opened = Store::open(directory.path(), None).unwrap();
+    let changes: Vec<Change> = ["a", "b", "c"].map(put).to_vec();
+    opened.store.write(changes.clone()).await.unwrap();
+    let whole = (journal_of(&changes), Some(opened.owner));
+    drop(opened);
+    let path = directory.path().join(FILE);
+    // Closing takes a moment, in the thread that writes.
+    drop(reopen(directory.path()));
+    let bytes = fs::read(&path).unwrap();
+    let mut found = 0;
+    for place in (0..bytes.len()).step_by(31) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        fs::write(&path, &damaged).unwrap();
+        match Store::peek(directory.path()) {
+            Ok(read) => assert_eq!(read, whole, "byte {place}"),
+            Err(_) => found += 1,
+        }
+    }
+    assert!(found > 100, "{found}");
+}
+
 #[tokio::test]
 async fn many_writes_at_once_are_all_there() {
     let opened = Store::memory(None).unwrap();

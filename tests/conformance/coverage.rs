@@ -51,38 +51,47 @@ pub(crate) fn lacking_list(list: &List) -> Option<String> {
         .then(|| format!("no step lists {path} of {service}: add it to tests/conformance"))
 }
 
-/// The steps that ask this, whatever the ids are.
+/// Whether a step asks this after another one did, and is answered like this.
+pub(crate) fn is_asked(service: Service, ask: &str, status: u16) -> bool {
+    let (method, path) = ask.split_once(' ').unwrap_or_default();
+    let fits = |(its, step): &&(String, Step)| its == service.as_str() && fits(step, method, path);
+    let mut all = STEPS.iter().filter(fits).map(|(_, step)| step.status);
+    all.any(|it| it < 300) && all.any(|it| it == status)
+}
+
+/// The steps that ask this and are answered, whatever the ids are. What is refused shows nothing of what is taken.
 fn asked(service: &str, method: &str, path: &str) -> Vec<&'static Step> {
-    static STEPS: LazyLock<Vec<(String, Step)>> = LazyLock::new(|| {
-        // What is refused shows nothing of what is taken.
-        let steps = story::read().into_iter().flat_map(|story| {
-            let own = match story.name {
-                "users" => "identity",
-                "network-admin" => "network",
-                name => name,
-            };
-            let taken = story.steps.into_iter().filter(|step| step.status < 300);
-            taken.map(move |step| {
-                let service = step.parts().1.unwrap_or(own).to_owned();
-                (service, step)
-            })
-        });
-        steps.collect()
+    let steps = STEPS.iter().filter(|(its, _)| its == service);
+    let steps = steps.map(|(_, step)| step).filter(|step| step.status < 300);
+    steps.filter(|step| fits(step, method, path)).collect()
+}
+
+/// Every step, with the service that it asks.
+static STEPS: LazyLock<Vec<(String, Step)>> = LazyLock::new(|| {
+    let steps = story::read().into_iter().flat_map(|story| {
+        let own = match story.name {
+            "users" => "identity",
+            "network-admin" => "network",
+            name => name,
+        };
+        story.steps.into_iter().map(move |step| {
+            let service = step.parts().1.unwrap_or(own).to_owned();
+            (service, step)
+        })
     });
-    let fits = |step: &Step| {
-        let (its_method, _, target) = step.parts();
-        let template = target.split('?').next().unwrap_or_default();
-        its_method == method
-            && template.split('/').count() == path.split('/').count()
-            && template
-                .split('/')
-                .zip(path.split('/'))
-                .all(|(ours, theirs)| ours.contains('{') || ours == theirs)
-    };
-    let steps = STEPS
-        .iter()
-        .filter(|(its, step)| its == service && fits(step));
-    steps.map(|(_, step)| step).collect()
+    steps.collect()
+});
+
+fn fits(step: &Step, method: &str, path: &str) -> bool {
+    let (its_method, _, target) = step.parts();
+    let template = target.split('?').next().unwrap_or_default();
+    let any = |part: &str| part.contains('{') || part == "*";
+    its_method == method
+        && template.split('/').count() == path.split('/').count()
+        && template
+            .split('/')
+            .zip(path.split('/'))
+            .all(|(ours, theirs)| ours == theirs || any(ours) || any(theirs))
 }
 
 /// The names of what a body sets, two levels deep. Whoever chooses the keys of metadata and properties, it is not

@@ -86,6 +86,27 @@ fn every_kind_is_listed_read_and_deleted_by_a_step() {
 }
 
 #[test]
+fn what_a_kind_says_of_a_second_one_was_asked() {
+    for kind in KINDS.iter().filter(|kind| kind.single().is_some()) {
+        let list = kind.list();
+        let (ask, status) = match kind.name() {
+            "RouterInterface" => ("PUT routers/*/add_router_interface".to_owned(), 400),
+            // What is there already is confirmed.
+            "RoleAssignment" => ("PUT projects/*/users/*/roles/*".to_owned(), 204),
+            _ => {
+                let path = list.path.trim_end_matches("/detail");
+                (format!("POST {path}"), 409)
+            }
+        };
+        assert!(
+            coverage::is_asked(list.service, &ask, status),
+            "{}: no step asks `{ask}` for what is there, with {status}",
+            kind.name()
+        );
+    }
+}
+
+#[test]
 fn a_request_that_no_step_asks_is_noticed() {
     let call = |route, body| Call::new(Service::Network, Method::Post, route, route).json(body);
     let known = call("networks", json!({"network": {"name": "n", "mtu": 1}}));

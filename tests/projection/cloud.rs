@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackward::engine::desired::Desired;
+use stackward::kinds::call::{Call, Method, Service};
 use stackward::kinds::erased::{Accepted, AnyKind, Found, Intent};
 use stackward::kinds::field::{Class, Compare, Difference, diff, missing, surplus};
 use stackward::kinds::health::Health;
 use stackward::kinds::marker::Owner;
 use stackward::kinds::need::{Declared, DeclaredWhat, Inputs, Material};
 use stackward::kinds::{Attached, Birth, KINDS, find};
-use stackward::manifest::{Key, Ref, Shape, parse};
+use stackward::manifest::{Key, Ref, Shape, ValueSource, parse};
 use uuid::Uuid;
 
+use crate::schema::UUID;
 use crate::sim::{Sim, assemble};
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -24,13 +26,27 @@ const NAME: &str = "x";
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFPtmIMnPDYcDI1FWLU0ZmWYXZDi6dmBWf1DPFkxUbBR of@file\n";
 
+/// What tells the formats of disks: where, and which bytes.
+const MAGIC: &[(&str, usize, &[u8])] = &[
+    ("qcow2", 0, b"QFI\xfb\0\0\0\x03"),
+    ("vmdk", 0, b"KDMV"),
+    ("vhdx", 0, b"vhdxfile"),
+    ("vhd", 0, b"conectix"),
+    ("vdi", 0x40, &[0x7f, 0x10, 0xda, 0xbe]),
+    ("iso", 0x8001, b"CD001"),
+];
+
 /// The cloud as it is before, and the file that manifests name.
 pub struct Cloud {
     before: Sim,
     ids: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// What references to fields read, by kind and name.
+    statuses: BTreeMap<(&'static str, String), Value>,
     /// The ids of everything, with what a cloud has from the beginning.
     there: BTreeMap<&'static str, BTreeSet<String>>,
-    asset: tempfile::NamedTempFile,
+    /// The one thing that manifests name by its id alone, since no kind makes it.
+    address_group: String,
+    assets: tempfile::TempDir,
 }
 
 /// One object that is wanted.
@@ -56,16 +72,33 @@ impl Cloud {
         before
             .world
             .set_options(|options| options.host = (160_000, 64 << 20, 10 << 20));
-        before.declare(&[(
-            "world.yaml".to_owned(),
-            include_str!("world.yaml").to_owned(),
-        )]);
+        let made = |before: &mut Sim, path: &'static str, body: Value| {
+            let call = Call::new(Service::Network, Method::Post, path, path).json(body);
+            let answer = before.pass_on(&call).unwrap().body;
+            let one = answer.as_object().unwrap().values().next().unwrap();
+            one["id"].as_str().unwrap().to_owned()
+        };
+        let vlan = json!({"network": {"name": "vlan", "project_id": "of-others", "provider:network_type": "vlan",
+            "provider:physical_network": "physnet1", "provider:segmentation_id": 77, "mtu": 1450}});
+        let vlan = made(&mut before, "networks", vlan);
+        let group = json!({"address_group": {"addresses": ["10.9.0.0/24"]}});
+        let address_group = made(&mut before, "address-groups", group);
+        let world = include_str!("world.yaml")
+            .replace("{user}", before.user())
+            .replace("{project}", &before.project)
+            .replace("{vlan}", &vlan);
+        before.declare(&[("world.yaml".to_owned(), world)]);
         before.run_until_rest(30 * MINUTE);
         before.assert_converged();
         let mut ids: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
+        let mut statuses = BTreeMap::new();
         for (key, object) in &before.engine.snapshot().objects {
             let kind = find(&key.kind).unwrap().name();
             let id = object.status.id.clone().unwrap();
+            statuses.insert(
+                (kind, key.name.to_string()),
+                object.status.document(&key.name, "default"),
+            );
             ids.entry(kind)
                 .or_default()
                 .insert(key.name.to_string(), id);
@@ -76,20 +109,28 @@ impl Cloud {
             let ids: BTreeSet<String> = items.map(|item| kind.look(item).unwrap().id).collect();
             there.insert(kind.name(), ids);
         }
-        let asset = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(asset.path(), KEY).unwrap();
+        let assets = tempfile::tempdir().unwrap();
+        std::fs::write(assets.path().join("asset"), KEY).unwrap();
+        for (format, at, mark) in MAGIC {
+            let mut bytes = vec![0; *at];
+            bytes.extend_from_slice(mark);
+            std::fs::write(assets.path().join(format!("asset.{format}")), bytes).unwrap();
+        }
         Self {
             before,
             ids,
+            statuses,
             there,
-            asset,
+            address_group,
+            assets,
         }
     }
 
     /// A spec as a schema gave it, with references to what is there: `None` where its kind does not
     /// accept it.
     pub fn wanted(&self, kind: &'static dyn AnyKind, spec: &Value) -> Option<Wanted> {
-        let mut spec = spec.clone();
+        let text = spec.to_string().replace(UUID, &self.address_group);
+        let mut spec: Value = serde_json::from_str(&text).unwrap();
         // What stands for another object as well, or is in a list of its own, is the business of
         // tests/orc/places.rs.
         let elsewhere = kind.part().map(|(_, field)| field);
@@ -98,6 +139,12 @@ impl Cloud {
                 spec.as_object_mut()?.remove(field);
             }
         }
+        // Glance looks at what a file begins with.
+        let format = spec["content"]["diskFormat"].as_str().unwrap_or_default();
+        let file = match MAGIC.iter().find(|(name, ..)| *name == format) {
+            Some((name, ..)) => format!("asset.{name}"),
+            None => "asset".to_owned(),
+        };
         let mut beside = BTreeMap::new();
         for need in accept(kind, &spec).ok()?.needs {
             let place = spec.pointer_mut(&need.pointer);
@@ -111,14 +158,11 @@ impl Cloud {
                     let data = json!({key: "a-secret"});
                     beside.insert("Secret".to_owned(), data_object("Secret", "secret", &data));
                 }
-                DeclaredWhat::File { .. } => *place? = json!("asset"),
-                DeclaredWhat::Value(_) => {
-                    let source = place?;
-                    if source.get("value").is_none_or(Value::is_null) {
-                        *source = json!({"configMapKeyRef": {"name": "data", "key": "key"}});
-                        let data = json!({"key": "value"});
-                        beside.insert("data".to_owned(), data_object("ConfigMap", "data", &data));
-                    }
+                DeclaredWhat::File { .. } => *place? = json!(file),
+                DeclaredWhat::Value(source) => {
+                    // What a kind reads of something that it refers to elsewhere has no place.
+                    let Some(place) = place else { continue };
+                    self.supply(source, place, &mut beside);
                 }
             }
         }
@@ -130,6 +174,60 @@ impl Cloud {
             accepted,
             beside,
         })
+    }
+
+    /// A value from elsewhere, of something that there is.
+    fn supply(&self, source: ValueSource, place: &mut Value, beside: &mut BTreeMap<String, Value>) {
+        let mut name_of = |kind: &str, name| {
+            let kind = find(kind).map_or("Network", AnyKind::name);
+            match self.existing(kind, Ref::Name(name), beside) {
+                Ref::Name(name) => name,
+                other => panic!("a name became {other:?}"),
+            }
+        };
+        match source {
+            // The name of the object is all that the manifest says.
+            ValueSource::Field { kind, name, .. } if place.is_string() => {
+                *place = json!(name_of(&kind, name));
+            }
+            ValueSource::Field { kind, name, .. } => {
+                place["fieldRef"]["name"] = json!(name_of(&kind, name));
+            }
+            ValueSource::SecretKey { .. } => {
+                place["secretKeyRef"] = json!({"name": "of-values", "key": "key"});
+                let data = json!({"key": "value"});
+                beside.insert(
+                    "of-values".to_owned(),
+                    data_object("Secret", "of-values", &data),
+                );
+            }
+            ValueSource::ConfigMapKey { .. } => {
+                place["configMapKeyRef"] = json!({"name": "data", "key": "key"});
+                let data = json!({"key": "value"});
+                beside.insert("data".to_owned(), data_object("ConfigMap", "data", &data));
+            }
+            ValueSource::Value(_) => {}
+        }
+    }
+
+    /// The object whose name in the cloud this is.
+    fn named(&self, kind: &'static str, name: &str) -> Option<String> {
+        let is = |known: &&String| {
+            self.field(kind, known, "status.resource.name").as_deref() == Some(name)
+        };
+        self.ids[kind].keys().find(is).cloned()
+    }
+
+    /// What a field of something that there is says.
+    fn field(&self, kind: &str, name: &str, path: &str) -> Option<String> {
+        let document = self.statuses.get(&(find(kind)?.name(), name.to_owned()))?;
+        let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+        let value = document.pointer(&format!("/{pointer}"))?;
+        Some(
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        )
     }
 
     /// The same reference to something that there is.
@@ -152,8 +250,10 @@ impl Cloud {
             Ref::Id(id) if known.values().any(|it| *it == id) => Ref::Id(id),
             Ref::Id(id) => Ref::Id(known[&pick(&id)].clone()),
             Ref::Filter(filter) => {
-                let name = pick(filter["name"].as_str().unwrap_or("a"));
+                let given = filter["name"].as_str().unwrap_or("a");
+                let name = self.named(kind, given).unwrap_or_else(|| pick(given));
                 if by_name() {
+                    let name = self.field(kind, &name, "status.resource.name");
                     Ref::Filter(json!({"name": name}))
                 } else {
                     Ref::Id(known[&name].clone())
@@ -171,8 +271,8 @@ impl Cloud {
         }
     }
 
-    /// The spec with the ids of what it refers to.
-    pub fn resolved(&self, wanted: &Wanted) -> Value {
+    /// The spec with the ids of what it refers to; in words why it cannot be made at all.
+    pub fn resolved(&self, wanted: &Wanted) -> Result<Value, String> {
         let spec = wanted.accepted.spec.as_ref().unwrap();
         let id_of = |pointer: &str| {
             let need = wanted
@@ -186,7 +286,10 @@ impl Cloud {
             match reference {
                 Ref::Id(id) => Some(id.clone()),
                 Ref::Name(name) => self.ids[kind].get(name).cloned(),
-                Ref::Filter(filter) => self.ids[kind].get(filter["name"].as_str()?).cloned(),
+                Ref::Filter(filter) => {
+                    let name = self.named(kind, filter["name"].as_str()?)?;
+                    self.ids[kind].get(&name).cloned()
+                }
             }
         };
         let mut inputs = Inputs {
@@ -196,32 +299,40 @@ impl Cloud {
         for Declared { pointer, what } in &wanted.accepted.needs {
             let text = match what {
                 DeclaredWhat::Object { .. } => continue,
-                DeclaredWhat::File { .. } => KEY,
-                DeclaredWhat::SecretKey { .. } => "a-secret",
-                DeclaredWhat::Value(_) => "value",
+                DeclaredWhat::File { .. } => KEY.to_owned(),
+                DeclaredWhat::SecretKey { .. } => "a-secret".to_owned(),
+                DeclaredWhat::Value(ValueSource::Field { kind, name, path }) => {
+                    self.field(kind, name, path).unwrap_or_default()
+                }
+                DeclaredWhat::Value(_) => "value".to_owned(),
             };
             inputs.texts.insert(pointer.clone(), text.into());
-            inputs
-                .files
-                .insert(pointer.clone(), self.asset.path().to_owned());
+            if let DeclaredWhat::File { path, .. } = what {
+                inputs
+                    .files
+                    .insert(pointer.clone(), self.assets.path().join(path));
+            }
         }
-        let Ok((mut spec, _)) = wanted.kind.resolve(spec, &id_of, &inputs) else {
-            return Value::Null;
-        };
+        let resolved = wanted.kind.resolve(spec, &id_of, &inputs);
+        let (mut spec, _) = resolved.map_err(|why| why.message)?;
         // As every manifest says of itself: the object's own name if not set.
         let properties = wanted.kind.schemas().spec["properties"].clone();
         if spec["name"].is_null() && properties["name"].is_object() {
             spec["name"] = json!(NAME);
         }
-        spec
+        Ok(spec)
     }
 
     /// A daemon that has just begun, beside a copy of the cloud.
     pub fn trial(&self) -> Trial {
-        let path = self.asset.path().to_owned();
+        let files = std::fs::read_dir(self.assets.path()).unwrap();
+        let named = files.map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), file.path())
+        });
         Trial {
             sim: self.before.beside(OWNER),
-            assets: BTreeMap::from([("asset".to_owned(), path)]),
+            assets: named.collect(),
         }
     }
 
@@ -265,10 +376,19 @@ impl Trial {
         while self.sim.now < began + jiff::SignedDuration::from_mins(20) {
             self.sim.run_until_rest(MINUTE);
             let refused = self.trouble(wanted.kind).is_none_or(|it| it.0 == "Backoff");
-            if refused || self.sim.engine.snapshot().at_rest {
+            if refused || self.is_refused_later() || self.sim.engine.snapshot().at_rest {
                 break;
             }
+            // The next thing may happen later than in a minute only.
+            self.sim.run_for(MINUTE);
         }
+    }
+
+    /// Whether the service took it and failed on it afterwards: no manifest here lets it be deleted
+    /// for anything else.
+    pub fn is_refused_later(&self) -> bool {
+        let writes = self.sim.writes();
+        writes.iter().any(|it| it.contains("/x: delete DELETE "))
     }
 
     /// The id of the object, once it is there.
@@ -375,7 +495,8 @@ impl Trial {
         false
     }
 
-    fn pause(&mut self) {
+    /// Time for what is under way: Cinder tells the device of a volume after Nova tells the volume.
+    pub fn pause(&mut self) {
         self.sim.now += jiff::SignedDuration::from_secs(20);
     }
 }

@@ -1,5 +1,7 @@
 //! What has to be true of every object, whatever its kind.
 
+use std::collections::BTreeSet;
+
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use stackward::kinds::erased::AnyKind;
@@ -11,10 +13,19 @@ use crate::cloud::{Cloud, MINUTE, Trial, Wanted};
 pub enum Outcome {
     /// The cloud does not make such a thing.
     Refused(String),
-    /// It was made; the laws that were tried, and hold.
-    Held(Vec<&'static str>),
+    /// It was made.
+    Held(Held),
     /// A law does not hold: which, and how.
     Broken(String),
+}
+
+/// What was shown by one spec.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The laws that could be tried.
+    pub laws: Vec<&'static str>,
+    /// The fields whose wrong projection would have been noticed.
+    pub seen: BTreeSet<&'static str>,
 }
 
 /// Leave for all that can be repaired in place.
@@ -28,7 +39,10 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
         Ok(case) => case,
         Err(outcome) => return outcome,
     };
-    let mut held = vec!["projected"];
+    let mut held = Held {
+        laws: vec!["projected"],
+        seen: case.seen(),
+    };
     let laws: [(&'static str, Law<'_>); 4] = [
         ("twice", &|case| case.is_made_twice_alike()),
         ("foreign", &|case| case.foreign_keys_stay()),
@@ -37,7 +51,7 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
     ];
     for (name, law) in laws {
         match law(&mut case) {
-            Ok(true) => held.push(name),
+            Ok(true) => held.laws.push(name),
             Ok(false) => {}
             Err(how) => return Outcome::Broken(format!("{name}: {how}")),
         }
@@ -65,7 +79,8 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn made(cloud: &'a Cloud, wanted: &'a Wanted) -> Result<Self, Outcome> {
         let (mut trial, id) = make(cloud, wanted)?;
-        let want = cloud.resolved(wanted);
+        let want = cloud.resolved(wanted).map_err(Outcome::Refused)?;
+        trial.pause();
         let Some((_, have)) = trial.look(wanted.kind, &id) else {
             return Err(Outcome::Broken("it is in no list".to_owned()));
         };
@@ -85,6 +100,17 @@ impl<'a> Case<'a> {
             Ok(()) => Ok(case),
             Err(how) => Err(Outcome::Broken(format!("quiet: {how}"))),
         }
+    }
+
+    /// The fields that are compared in earnest: were one projected otherwise, it would show.
+    fn seen(&self) -> BTreeSet<&'static str> {
+        let shows = |row: &Row| {
+            let mut have = self.have.clone();
+            have[row.name] = otherwise(&self.have[row.name]);
+            !unlike(self.wanted.kind, &self.want, &have).is_empty()
+        };
+        let rows = self.wanted.kind.rows().into_iter();
+        rows.filter(shows).map(|row| row.name).collect()
     }
 
     /// Nothing is written as long as nothing changes.
@@ -113,6 +139,7 @@ impl<'a> Case<'a> {
             Err(Outcome::Broken(how)) => return Err(how),
             Err(Outcome::Held(_)) => return Ok(false),
         };
+        trial.pause();
         let Some((_, have)) = trial.look(kind, &id) else {
             return Err("it is in no list".to_owned());
         };
@@ -180,7 +207,10 @@ impl<'a> Case<'a> {
         let Some(changed) = self.cloud.wanted(kind, &spec) else {
             return Ok(false);
         };
-        let value = self.cloud.resolved(&changed)[row.name].clone();
+        let Ok(resolved) = self.cloud.resolved(&changed) else {
+            return Ok(false);
+        };
+        let value = resolved[row.name].clone();
         let before = self.have_now()?;
         if value.is_null() || !self.trial.by_hand(kind, &self.id, row.name, &value) {
             return Ok(false);
@@ -253,6 +283,7 @@ fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
         }
         // The service said no; a repair that did not hold is another matter.
         (Some(("Backoff", why)), _) if why.contains(" answered 4") => Err(Outcome::Refused(why)),
+        (Some((_, why)), _) if trial.is_refused_later() => Err(Outcome::Refused(why)),
         (Some((code, why)), _) => Err(Outcome::Broken(format!(
             "{code}: {why}\n{}",
             trial.sim.trace.join("\n")
@@ -291,6 +322,23 @@ fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
     wrong
 }
 
+/// Another value, wherever the value says anything.
+fn otherwise(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(it) => json!(!it),
+        Value::Number(it) => json!(it.as_i64().unwrap_or_default() + 1),
+        Value::String(it) => json!(format!("{it}-otherwise")),
+        Value::Array(all) if all.is_empty() => json!(["otherwise"]),
+        Value::Array(all) => all.iter().map(otherwise).collect(),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, it)| (key.clone(), otherwise(it)))
+                .collect(),
+        ),
+    }
+}
+
 /// The part of a value that is told at all.
 fn told(want: &Value, have: &Value) -> Value {
     match (want, have) {
@@ -319,8 +367,22 @@ fn is_like(compare: Compare, want: &Value, have: &Value) -> bool {
         Compare::Value | Compare::IfTold => holds(have, want),
         Compare::Set => within(want, have) && within(have, want),
         Compare::Pairs(..) | Compare::Contains => within(want, have),
-        Compare::Elements(_) => within(want, have) && all(want).len() == all(have).len(),
+        Compare::Elements(identity) => {
+            let of = all(have);
+            let there = |it: &Value| of.iter().any(|other| is_element(identity, it, other));
+            all(want).iter().all(there) && all(want).len() == of.len()
+        }
     }
+}
+
+/// What does not make an element another one is given when it is made, and may not be told: a rule
+/// that a group is born with has no description.
+fn is_element(identity: &[&str], want: &Value, have: &Value) -> bool {
+    let mut want = want.clone();
+    if let Some(map) = want.as_object_mut().filter(|_| !identity.is_empty()) {
+        map.retain(|key, _| identity.contains(&key.as_str()) || !have[key].is_null());
+    }
+    holds(have, &want)
 }
 
 /// Everything that `want` says, `have` says as well.

@@ -77,6 +77,11 @@ impl<'a> Schema<'a> {
             .collect()
     }
 
+    /// The names of its properties.
+    pub fn names(self) -> Vec<&'a str> {
+        self.properties().iter().map(|(name, ..)| *name).collect()
+    }
+
     /// The schema of the values of a map; `None` if it is none.
     pub fn values(self) -> Option<Self> {
         let plain = self.plain();
@@ -134,7 +139,15 @@ impl<'a> Schema<'a> {
 
     fn object(self) -> BoxedStrategy<Value> {
         if let Some(values) = self.values() {
-            return prop::collection::btree_map("[a-z_]{1,8}", values.strategy(), 0..3)
+            let names = self.to(&self.at["propertyNames"]);
+            let names = match names.at {
+                Value::Null => "[a-z_]{1,8}".boxed(),
+                _ => names
+                    .strategy()
+                    .prop_map(|it| it.as_str().unwrap().to_owned())
+                    .boxed(),
+            };
+            return prop::collection::btree_map(names, values.strategy(), 0..3)
                 .prop_map(|map| json!(map))
                 .boxed();
         }
@@ -212,10 +225,7 @@ impl<'a> Schema<'a> {
                 "https://cloud.example:8080/v1/",
                 "HTTP://Y/%20?q=1",
             ]),
-            Some("uuid") => chosen(&[
-                "7d2c1a54-3b7f-4c7e-9a55-0c5f1f6b2a11",
-                "7D2C1A543B7F4C7E9A550C5F1F6B2A12",
-            ]),
+            Some("uuid") => chosen(&[UUID]),
             Some("date-time") => chosen(&["2030-01-01T00:00:00Z", "2030-06-01T12:00:00.5+02:00"]),
             Some(other) => panic!("nothing is known of the format {other}"),
             None => {
@@ -231,13 +241,18 @@ impl<'a> Schema<'a> {
     }
 }
 
+/// An id: what it is of is put in its place.
+pub const UUID: &str = "7d2c1a54-3b7f-4c7e-9a55-0c5f1f6b2a11";
+
 const IPS: &[&str] = &[
+    "10.1.0.10",
     "10.1.0.20",
     "10.1.0.30",
     "10.1.0.1",
     "10.2.0.20",
     "10.2.0.1",
     "10.3.0.20",
+    "10.3.0.30",
     "10.4.0.1",
     "10.4.0.20",
     "10.4.0.30",

@@ -256,6 +256,7 @@ impl Kind for Image {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Property;
+    const SINGLE: Option<&'static str> = Some("we choose its id");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),
         Field::new("visibility", Change::Update),

@@ -26,9 +26,11 @@ pub struct Properties {
     pub min_memory: Option<u32>,
     /// CPU architecture: `x86_64`, `aarch64`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["x86_64", "aarch64"]))]
     pub architecture: Option<String>,
     /// Hypervisor that it is for: `qemu`, `vmware`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["qemu", "xen"]))]
     pub hypervisor_type: Option<String>,
     /// The virtual hardware of servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,33 +50,43 @@ pub struct Properties {
 pub struct Hardware {
     /// CPU sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub cpu_sockets: Option<u32>,
     /// Cores per socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub cpu_cores: Option<u32>,
     /// Threads per core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub cpu_threads: Option<u32>,
     /// Whether CPUs are pinned: `shared`, `dedicated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["shared", "dedicated"]))]
     pub cpu_policy: Option<String>,
     /// What pinned CPUs do with hardware threads: `prefer`, `isolate`, `require`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["prefer", "isolate", "require"]))]
     pub cpu_thread_policy: Option<String>,
     /// Bus of CD-ROMs: `scsi`, `virtio`, `ide`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["scsi", "virtio", "ide"]))]
     pub cdrom_bus: Option<String>,
     /// Bus of disks: `virtio`, `scsi`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["virtio", "scsi"]))]
     pub disk_bus: Option<String>,
     /// SCSI controller: `virtio-scsi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["virtio-scsi"]))]
     pub scsi_model: Option<String>,
     /// Network card: `virtio`, `e1000`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["virtio", "e1000"]))]
     pub vif_model: Option<String>,
     /// Random number generator: `virtio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["virtio"]))]
     pub rng_model: Option<String>,
     /// Whether the QEMU guest agent runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +100,7 @@ pub struct Hardware {
 pub struct OperatingSystem {
     /// Its common name: `ubuntu`, `debian`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["ubuntu", "debian"]))]
     pub distro: Option<String>,
     /// Its version as its makers write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

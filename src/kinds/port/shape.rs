@@ -126,6 +126,7 @@ pub struct HostId {
 #[serde(deny_unknown_fields)]
 pub struct ValueSpec {
     /// Its name in Neutron.
+    #[schemars(extend("examples" = ["device_owner"]))]
     pub key: String,
     /// Its value.
     pub value: String,

@@ -94,6 +94,7 @@ pub struct Rule {
         rename = "remoteAddressGroupID",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("format" = "uuid"))]
     pub remote_address_group_id: Option<String>,
 }
 
@@ -181,6 +182,8 @@ impl Rule {
         let canonical = |text: String| canonical_protocol(&text, self.ethertype);
         self.protocol = self.protocol.take().map(canonical);
         self.remote_self = self.remote_self.filter(|is_self| *is_self);
+        // Neutron stores an empty one, and answers none for the rules that it makes itself.
+        self.description = self.description.take().filter(|it| !it.is_empty());
         // Neutron calls "all addresses" and "none named" the same.
         self.remote_ip_prefix = self
             .remote_ip_prefix
@@ -251,6 +254,10 @@ impl Rule {
         if remotes.into_iter().filter(|is_set| *is_set).count() > 1 {
             let message = "a rule has one other side: remoteIPPrefix, remoteGroupRef, remoteSelf or remoteAddressGroupID";
             complain("", message.to_owned());
+        }
+        // Neutron fails on it (500), and that may mean anything.
+        if self.remote_address_group_id.as_deref() == Some("") {
+            complain("/remoteAddressGroupID", "an id is not empty".to_owned());
         }
         let number = self.protocol.as_deref().map(protocol_number);
         match (number, self.port_range) {
@@ -417,6 +424,10 @@ mod tests {
         };
         assert_eq!(range("tcp", 80, Some(80)), Vec::<String>::new());
         assert_eq!(range("icmp", 8, None), Vec::<String>::new());
+        assert_eq!(
+            check(json!({"remoteAddressGroupID": ""})),
+            ["/rules/0/remoteAddressGroupID"]
+        );
         assert_eq!(range("icmp", 3, Some(1)), Vec::<String>::new());
         for (protocol, min, max) in [
             ("tcp", 90, Some(80)),

@@ -181,9 +181,11 @@ pub struct SchedulerHints {
         rename = "buildNearHostIP",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("examples" = ["192.0.2.1/24", "2001:db8::1/64"]))]
     pub build_near_host_ip: Option<String>,
     /// Hints of filters that only this cloud has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("propertyNames" = {"examples": ["reservation"]}))]
     pub additional_properties: Option<BTreeMap<String, String>>,
 }
 

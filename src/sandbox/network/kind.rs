@@ -14,6 +14,7 @@ pub(super) enum Kind {
     SecurityGroup,
     SecurityGroupRule,
     AddressScope,
+    AddressGroup,
     Trunk,
 }
 
@@ -40,7 +41,7 @@ const ADMIN_ONLY: &[&str] = &[
 ];
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Network,
         Self::Subnet,
         Self::Port,
@@ -49,6 +50,7 @@ impl Kind {
         Self::SecurityGroup,
         Self::SecurityGroupRule,
         Self::AddressScope,
+        Self::AddressGroup,
         Self::Trunk,
     ];
 
@@ -67,6 +69,7 @@ impl Kind {
             Self::SecurityGroup => "security_group",
             Self::SecurityGroupRule => "security_group_rule",
             Self::AddressScope => "address_scope",
+            Self::AddressGroup => "address_group",
             Self::Trunk => "trunk",
         }
     }
@@ -81,6 +84,7 @@ impl Kind {
             Self::SecurityGroup => "security_groups",
             Self::SecurityGroupRule => "security_group_rules",
             Self::AddressScope => "address_scopes",
+            Self::AddressGroup => "address_groups",
             Self::Trunk => "trunks",
         }
     }
@@ -91,6 +95,7 @@ impl Kind {
             Self::Subnet => ("SubnetNotFound", "Subnet"),
             Self::Port => ("PortNotFound", "Port"),
             Self::AddressScope => ("AddressScopeNotFound", "Address scope"),
+            Self::AddressGroup => ("AddressGroupNotFound", "Address group"),
             Self::Trunk => ("TrunkNotFound", "Trunk"),
             // These two end without a stop.
             Self::Router => {
@@ -225,6 +230,13 @@ impl Kind {
                 "description",
             ],
             Self::AddressScope => &["name", "tenant_id", "project_id", "ip_version", "shared"],
+            Self::AddressGroup => &[
+                "name",
+                "tenant_id",
+                "project_id",
+                "description",
+                "addresses",
+            ],
             Self::Trunk => &[
                 "name",
                 "tenant_id",
@@ -278,6 +290,7 @@ impl Kind {
             Self::SecurityGroup => &["tenant_id", "project_id"],
             Self::SecurityGroupRule => &[],
             Self::AddressScope => &["tenant_id", "project_id", "ip_version"],
+            Self::AddressGroup => &["tenant_id", "project_id", "addresses"],
             Self::Trunk => &["tenant_id", "project_id", "port_id", "sub_ports"],
         }
     }
@@ -302,7 +315,7 @@ impl Kind {
             Self::FloatingIp => &["router_id", "port_details"],
             Self::SecurityGroup => &["security_group_rules", "shared"],
             Self::SecurityGroupRule => &["normalized_cidr", "belongs_to_default_sg"],
-            Self::AddressScope | Self::Trunk => &[],
+            Self::AddressScope | Self::AddressGroup | Self::Trunk => &[],
         }
     }
 

@@ -3,6 +3,7 @@
 //! Records are kept as the JSON objects that the API shows; what is derived from other records is added when they
 //! are shown.
 
+mod address_groups;
 mod address_scopes;
 mod addresses;
 mod collection;
@@ -177,10 +178,7 @@ impl World {
             (&Method::GET, ["availability_zones"]) => {
                 return Ok(Response::json(200, json!({"availability_zones": []})));
             }
-            (
-                &Method::GET,
-                [empty @ ("agents" | "subnetpools" | "rbac-policies" | "address-groups")],
-            ) => {
+            (&Method::GET, [empty @ ("agents" | "subnetpools" | "rbac-policies")]) => {
                 let name = empty.replace('-', "_");
                 return Ok(Response::json(200, json!({ name: [] })));
             }
@@ -209,7 +207,9 @@ impl World {
                 self.delete_record(kind, account, id)?;
                 Ok(Response::empty(204))
             }
-            (_, [_, "tags", ..]) if kind == Kind::AddressScope => Err(no_route()),
+            (_, [_, "tags", ..]) if matches!(kind, Kind::AddressScope | Kind::AddressGroup) => {
+                Err(no_route())
+            }
             (_, [id, "tags", rest @ ..]) => self.tags_call(kind, request, account, id, rest),
             (&Method::PUT, [id, action]) if kind == Kind::Router => {
                 self.router_action(request, account, id, action)
@@ -309,6 +309,7 @@ impl World {
             Kind::SecurityGroup => self.create_security_group(record, &wanted),
             Kind::SecurityGroupRule => self.create_rule(account, record, &wanted),
             Kind::AddressScope => self.create_address_scope(account, record, wanted),
+            Kind::AddressGroup => self.create_address_group(record, wanted),
             Kind::Trunk => self.create_trunk(account, record, wanted),
         }
     }
@@ -344,6 +345,7 @@ impl World {
             Kind::SecurityGroup => self.update_security_group(id, wanted)?,
             Kind::SecurityGroupRule => return Err(no_route()),
             Kind::AddressScope => self.update_address_scope(account, id, wanted)?,
+            Kind::AddressGroup => self.update_address_group(id, wanted)?,
             Kind::Trunk => self.update_trunk(id, wanted)?,
         }
         self.touch(kind, id);
@@ -363,6 +365,7 @@ impl World {
             Kind::FloatingIp => self.delete_floating_ip(id),
             Kind::SecurityGroup => self.delete_security_group(account, id)?,
             Kind::SecurityGroupRule => self.delete_rule(id),
+            Kind::AddressGroup => self.check_address_group(id)?,
             Kind::AddressScope | Kind::Trunk => {}
         }
         self.forget(kind, id);

@@ -63,15 +63,28 @@ impl World {
         let (low, high) = ports(wanted, protocol.as_str())?;
         let prefix = prefix(wanted.get("remote_ip_prefix"), &ethertype)?;
         let peer = wanted.get("remote_group_id").cloned().unwrap_or_default();
+        let addresses = text(wanted, "remote_address_group_id");
+        let remotes = [!prefix.is_null(), !peer.is_null(), addresses.is_some()];
+        if remotes.into_iter().filter(|is_given| *is_given).count() > 1 {
+            return Err(Refusal::of(
+                400,
+                "SecurityGroupMultipleRemoteEntites",
+                "Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.",
+            ));
+        }
         if let Some(peer) = peer.as_str() {
-            if !prefix.is_null() {
-                return Err(Refusal::of(
-                    400,
-                    "SecurityGroupMultipleRemoteEntites",
-                    "Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.",
-                ));
-            }
             self.record_shown(Kind::SecurityGroup, account, peer)?;
+        }
+        if addresses == Some("") {
+            // Not looked up, and the database does not take it.
+            return Err(Refusal::of(
+                500,
+                "HTTPInternalServerError",
+                "Request Failed: internal server error while processing your request.",
+            ));
+        }
+        if let Some(addresses) = addresses {
+            self.record_shown(Kind::AddressGroup, account, addresses)?;
         }
         let normalized = prefix
             .as_str()
@@ -79,7 +92,7 @@ impl World {
             .map(|net| net.trunc().to_string());
         let rest = json!({"security_group_id": group, "ethertype": ethertype, "direction": direction,
             "protocol": protocol, "port_range_min": low, "port_range_max": high, "remote_ip_prefix": prefix,
-            "remote_address_group_id": null, "normalized_cidr": normalized, "remote_group_id": peer,
+            "remote_address_group_id": addresses, "normalized_cidr": normalized, "remote_group_id": peer,
             "belongs_to_default_sg": in_default, "description": text_or_empty(wanted, "description")});
         record.extend(rest.as_object().cloned().unwrap_or_default());
         record.remove("tags");
@@ -138,6 +151,7 @@ fn key_of(rule: &Object) -> Vec<String> {
         "port_range_min",
         "port_range_max",
         "remote_group_id",
+        "remote_address_group_id",
     ];
     let mut key: Vec<String> = names.iter().map(|n| rule[*n].to_string()).collect();
     if let Some(number) = PROTOCOLS.iter().find(|(name, _)| rule["protocol"] == *name) {

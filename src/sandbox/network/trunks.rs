@@ -126,12 +126,14 @@ impl World {
         })
     }
 
+    fn network_of_port(&self, port: &str) -> Option<&Object> {
+        let network = text(self.record(Kind::Port, port)?, "network_id")?;
+        self.record(Kind::Network, network)
+    }
+
     /// What goes through a subport has to fit through its parent.
     fn check_mtu(&self, port: &str, parent: &str) -> Result<(), Refusal> {
-        let mtu = |port: &str| {
-            let network = text(self.record(Kind::Port, port)?, "network_id")?;
-            self.record(Kind::Network, network)?["mtu"].as_u64()
-        };
+        let mtu = |port: &str| self.network_of_port(port)?["mtu"].as_u64();
         match (mtu(port), mtu(parent)) {
             (Some(inner), Some(outer)) if inner > outer => Err(Refusal::of(
                 409,
@@ -156,18 +158,12 @@ impl World {
         for subport in given.as_array().into_iter().flatten() {
             let port = subport["port_id"].as_str().unwrap_or("");
             self.record_owned(Kind::Port, account, port)?;
-            // Networks are VXLAN here, which a trunk cannot inherit.
+            let network = self.network_of_port(port);
             let id = match (
                 subport["segmentation_type"].as_str(),
                 subport["segmentation_id"].as_u64(),
             ) {
-                (Some("inherit"), _) => {
-                    return Err(Refusal::of(
-                        400,
-                        "InvalidInput",
-                        "Invalid input for operation: Unknown segmentation_type 'vxlan'.",
-                    ));
-                }
+                (Some("inherit"), _) => inherited(network)?,
                 (Some("vlan"), Some(id @ 1..=4094)) => id,
                 _ => return Err(bad_request("Invalid input for sub_ports.")),
             };
@@ -195,5 +191,20 @@ impl World {
             made.push(json!({"port_id": port, "segmentation_type": "vlan", "segmentation_id": id}));
         }
         Ok(made)
+    }
+}
+
+/// The id that a subport has from its own network, which must be a VLAN.
+fn inherited(network: Option<&Object>) -> Result<u64, Refusal> {
+    let of = |name: &str| network.and_then(|it| it.get(name));
+    let type_of = of("provider:network_type").and_then(Value::as_str);
+    let id = of("provider:segmentation_id").and_then(Value::as_u64);
+    match (type_of.unwrap_or_default(), id) {
+        ("vlan", Some(id)) => Ok(id),
+        (other, _) => Err(Refusal::of(
+            400,
+            "InvalidInput",
+            format!("Invalid input for operation: Unknown segmentation_type '{other}'."),
+        )),
     }
 }

@@ -27,8 +27,8 @@ def free_port():
 class Stackward:
     """How the binary is called in one run of the tests."""
 
-    def __init__(self, binary, clouds, cloud, work):
-        self.binary, self.cloud, self.work = binary, cloud, work
+    def __init__(self, binary, clouds, cloud, work, waits=BRISK):
+        self.binary, self.cloud, self.work, self.waits = binary, cloud, work, waits
         self.environment = {**os.environ, 'OS_CLIENT_CONFIG_FILE': clouds, 'RUST_BACKTRACE': '1'}
         for name in [n for n in self.environment if n.startswith('OS_') and n != 'OS_CLIENT_CONFIG_FILE']:
             del self.environment[name]
@@ -40,7 +40,7 @@ class Stackward:
 
     def arguments(self, manifests, state, *more):
         return [self.binary, 'run', '--manifests', manifests, '--cloud', self.cloud, '--state-dir', state,
-                '--log-format', 'json', *BRISK, *more]
+                '--log-format', 'json', *self.waits, *more]
 
     def once(self, manifests, state, seconds=300):
         """`run --once`; the exit status."""

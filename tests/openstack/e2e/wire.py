@@ -1,12 +1,15 @@
 """A proxy between stackward and the cloud: an independent witness of every request, and a place to kill the daemon.
 
 It listens on one loopback port per service, hands each request on unchanged, and rewrites only the catalog in Keystone's
-answers, so that the client finds the other services through it. Traps stop the daemon at an exact request.
+answers, so that the client finds the other services through it. Traps stop the daemon at an exact request; a storm loses
+and delays requests by chance.
 """
+import collections
 import http.client
 import http.server
 import re
 import threading
+import time
 
 SAFE = ('GET', 'HEAD', 'OPTIONS')
 HOP = {'connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'proxy-connection'}
@@ -20,12 +23,36 @@ class Trap:
         self.fired = False
 
 
+class Storm:
+    """Bad weather on the wire, by chance: a request is lost, held up, or answered to nobody, or the daemon dies at it.
+
+    A seed gives the dice. Which request gets which one depends on how the requests interleave.
+    """
+
+    CHANCES = ('cut', 0.06), ('slow', 0.10), ('die', 0.02)
+
+    def __init__(self, dice):
+        self.dice, self.lock = dice, threading.Lock()
+        self.struck = collections.Counter()
+
+    def strike(self, when):
+        """What happens to a request: None, 'cut', 'die', or the seconds for which it is held up."""
+        with self.lock:
+            at = self.dice.random()
+            for what, chance in self.CHANCES:
+                if at < chance:
+                    self.struck['%s %s' % (what, when)] += 1
+                    return self.dice.uniform(0.2, 1.5) if what == 'slow' else what
+                at -= chance
+        return None
+
+
 class Wire:
     """The proxies of one cloud. `ports` maps a service's real port to its name."""
 
     def __init__(self, host, ports):
         self.host, self.lock = host, threading.Lock()
-        self.log, self.traps, self.kill = [], [], None
+        self.log, self.traps, self.storm, self.kill = [], [], None, None
         self.front = {}
         self.servers = []
         for port, service in ports.items():
@@ -56,13 +83,22 @@ class Wire:
         with self.lock:
             self.log.append(record)
 
-    def sprung(self, when, method, path):
+    def lost(self, when, method, path):
+        """Whether the request (or its answer) is lost here: at a trap, where the daemon dies, or in a storm."""
         with self.lock:
             for trap in self.traps:
                 if not trap.fired and trap.when == when and trap.method == method and trap.path.search(path):
                     trap.fired = True
-                    return trap
-        return None
+                    self.kill()
+                    return True
+        storm = self.storm
+        strike = storm.strike(when) if storm else None
+        if strike == 'die':
+            self.kill()
+        elif strike not in (None, 'cut'):
+            time.sleep(strike)
+            return False
+        return strike is not None
 
     def rewrite(self, text):
         for real, front in self.front.items():
@@ -104,8 +140,7 @@ class Wire:
             def relay(self):
                 record = {'service': service, 'method': self.command, 'path': self.path.split('?')[0], 'status': None}
                 wire.note(record)
-                if wire.sprung('before', self.command, self.path):
-                    wire.kill()
+                if wire.lost('before', self.command, self.path):
                     return self.hang_up()
                 # the Host header stays the proxy's, so that links in answers lead through it
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
@@ -122,8 +157,7 @@ class Wire:
                 finally:
                     cloud.close()
                 record['status'] = answer.status
-                if wire.sprung('after', self.command, self.path):
-                    wire.kill()
+                if wire.lost('after', self.command, self.path):
                     return self.hang_up()
                 if service == 'identity':
                     text = wire.rewrite(text)

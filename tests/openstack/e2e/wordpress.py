@@ -56,6 +56,16 @@ PATHS = {'servers': 'server', 'ports': 'port', 'volumes': 'volume', 'floatingips
          'os-keypairs': 'keypair'}
 
 
+def through(wire, work):
+    """A clouds.yaml whose auth_url leads through the proxy; the proxy sees to the rest."""
+    keystone = next(port for port, service in PORTS.items() if service == 'identity')
+    path = os.path.join(work, 'clouds.yaml')
+    with open(os.path.join(LAB, 'clouds.yaml')) as source, open(path, 'w') as out:
+        out.write(source.read().replace('%s:%d/' % (HOST, keystone), '%s:%d/' % (HOST, wire.front[keystone])))
+    os.chmod(path, 0o600)
+    return path
+
+
 class Round:
     """One full round: its own work folder, manifests and state; the cloud is left as it was found."""
 
@@ -66,16 +76,7 @@ class Round:
         shutil.copytree(MANIFESTS, self.manifests)
         self.cloud = Cloud(os.path.join(LAB, 'clouds.yaml'), 'demo')
         self.wire = Wire(HOST, PORTS)
-        self.stackward = Stackward(binary, self.clouds_through_wire(), 'demo', self.work)
-
-    def clouds_through_wire(self):
-        """A clouds.yaml whose auth_url leads through the proxy; the proxy sees to the rest."""
-        keystone = next(port for port, service in PORTS.items() if service == 'identity')
-        path = os.path.join(self.work, 'clouds.yaml')
-        with open(os.path.join(LAB, 'clouds.yaml')) as source, open(path, 'w') as out:
-            out.write(source.read().replace('%s:%d/' % (HOST, keystone), '%s:%d/' % (HOST, self.wire.front[keystone])))
-        os.chmod(path, 0o600)
-        return path
+        self.stackward = Stackward(binary, through(self.wire, self.work), 'demo', self.work)
 
     # ---- what must hold
 
