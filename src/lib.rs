@@ -49,3 +49,5 @@ pub mod manifest;
 )]
 pub mod sandbox;
 pub mod store;
+#[doc(hidden)]
+pub mod zoo;

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("manifest", &[]),
     ("kinds", &["manifest"]),
-    ("engine", &["kinds", "manifest"]),
+    ("engine", &["kinds", "manifest", "zoo"]),
     ("files", &["manifest"]),
-    ("cloud", &["kinds"]),
+    ("cloud", &["kinds", "zoo"]),
     ("config", &["engine", "kinds", "manifest"]),
-    ("store", &["engine", "kinds", "manifest"]),
+    ("store", &["engine", "kinds", "manifest", "zoo"]),
     (
         "daemon",
         &[
@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("sandbox", &[]),
+    ("zoo", &[]),
     (
         "cli",
         &[

@@ -137,3 +137,27 @@ fn a_create_that_waits_for_the_journal_is_not_sent_elsewhere() {
         "{effects:?}"
     );
 }
+
+#[tokio::test]
+async fn an_intent_that_was_acknowledged_is_in_the_file_of_a_process_that_is_killed_now() {
+    use stackward::engine::journal::{Attempt, Change, Record};
+    use stackward::engine::scope::Scope;
+    use stackward::store::Store;
+    let (directory, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let opened = Store::open(directory.path(), None).unwrap();
+    let mut record = Record::new(Scope::new(sim::SCOPE));
+    record.intent = Some(Attempt {
+        nonce: 7,
+        id: uuid::Uuid::from_u128(7),
+        at: "2026-01-01T00:00:00Z".parse().unwrap(),
+    });
+    let change = Change::Put(key("Volume", "v0"), record.clone());
+    opened.store.write(vec![change]).await.unwrap();
+    // The process is still there: what it did not write is not in the copy.
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, after.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let (journal, _) = Store::peek(after.path()).unwrap();
+    assert_eq!(journal.records.get(&key("Volume", "v0")), Some(&record));
+}

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::transport::{Answer, Failure};
 use crate::kinds::call::{CallError, Service};
+use crate::zoo::{self, Bug};
 
 /// The longest message that is kept.
 const LONGEST: usize = 1000;
@@ -18,7 +19,9 @@ pub(super) fn refused(service: Service, what: &str, answer: &Answer) -> CallErro
     let retry_after = retry_after(answer);
     let status = answer.status;
     match status {
-        400..=499 if status != 408 => {
+        400..=599
+            if status != 408 && (status < 500 || zoo::has(Bug::TakesAServerErrorForARefusal)) =>
+        {
             let message = if message.is_empty() {
                 reason_phrase(status)
             } else {
@@ -100,7 +103,8 @@ pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
             u64::try_from(until.as_second() - now.as_second()).unwrap_or(0)
         }
     };
-    Some(Duration::from_secs(seconds.clamp(1, 300)))
+    let least = u64::from(!zoo::has(Bug::ObeysRetryAfterZero));
+    Some(Duration::from_secs(seconds.clamp(least, 300)))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -18,6 +18,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::profile::{Profile, Proxies};
 use super::tls;
+use crate::zoo::{self, Bug};
 
 /// An error of any kind, as services and streams have it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -165,6 +166,10 @@ impl Transport {
             Some(limit) => tokio::time::timeout(limit, exchange)
                 .await
                 .unwrap_or_else(|_| {
+                    if zoo::has(Bug::TakesATimeoutForNotSent) {
+                        let reason = "timeout".to_owned();
+                        return Err(Failure::NotSent { reason, hint: None });
+                    }
                     Err(Failure::Lost {
                         reason: format!("no whole answer within {} s", limit.as_secs_f32()),
                         status: None,

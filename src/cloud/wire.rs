@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::fault;
 use super::transport::{Answer, Failure, Payload, Request, Transport, USER_AGENT};
 use crate::kinds::call::Service;
+use crate::zoo::{self, Bug};
 
 /// Is told of each HTTP exchange, for logs and metrics. Must not block.
 pub trait Observer: Send + Sync {
@@ -181,7 +182,10 @@ impl Wire {
             };
             self.observed(service, route, request, attempt)
         };
-        if method != Method::GET {
+        let is_read = method == Method::GET
+            || zoo::has(Bug::RepeatsAWrite)
+            || zoo::has(Bug::FollowsARedirectOfAWrite);
+        if !is_read {
             return once(url, payload, 1).await;
         }
         let (mut attempt, mut redirects) = (1, 0);
@@ -193,7 +197,9 @@ impl Wire {
                 continue;
             }
             match worth_repeating(&outcome, attempt) {
-                Some(wait) if attempt <= REPEATS => tokio::time::sleep(wait).await,
+                Some(wait) if attempt <= REPEATS && !zoo::has(Bug::FollowsARedirectOfAWrite) => {
+                    tokio::time::sleep(wait).await
+                }
                 _ => return outcome,
             }
             attempt += 1;

@@ -7,6 +7,7 @@ use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
 use crate::kinds::health::Health;
 use crate::manifest::{Key, OnDelete};
+use crate::zoo::{self, Bug};
 
 use super::Engine;
 use super::desired::Object;
@@ -135,7 +136,7 @@ impl Engine {
             .cloned()
             .unwrap_or_else(|| Record::new(object.scope.clone()));
         record.detach = object.policy().on_delete == OnDelete::Detach;
-        record.protect = object.policy().protect;
+        record.protect = object.policy().protect && !zoo::has(Bug::ForgetsTheProtection);
         record.approved = false;
         record.refers_to = object.refers_to.iter().cloned().collect();
         change(&mut record);
@@ -166,7 +167,8 @@ impl Engine {
             return;
         };
         // A look from within the window says nothing of a request that is carried out at its end.
-        if listing.started_at < deadline
+        let is_early = listing.started_at < deadline && !zoo::has(Bug::PostsAgainTooEarly);
+        if is_early
             || !listing.malformed.is_empty()
             || listing
                 .marked(self.settings.owner.uid(&self.identity(key)))
@@ -180,11 +182,13 @@ impl Engine {
             return;
         };
         work.negatives.count(started_at);
-        if work.negatives.count >= 3 {
+        if work.negatives.count >= 3 || zoo::has(Bug::PostsAgainTooEarly) {
             work.negatives = Negatives::default();
             let mut record = record.clone();
             record.intent = None;
-            record.given_up.push(given_up);
+            if !zoo::has(Bug::ForgetsTheOldTry) {
+                record.given_up.push(given_up);
+            }
             self.change(Change::Put(key.clone(), record));
         }
     }

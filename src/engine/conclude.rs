@@ -115,7 +115,8 @@ impl Engine {
         }
         if let Plan::Wait(waiting) = plan
             && let Some(until) = waiting.until()
-            // What is over already waits for a look; to wake at once would be for ever.
+            // What is over and still waited for ends with a look, not with the clock: an alarm for
+            // the past would be the next event again and again.
             && until > now
         {
             self.wake(key, until);

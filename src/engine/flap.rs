@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::kinds::erased::Intent;
 use crate::kinds::field::Difference;
 use crate::kinds::health::Health;
+use crate::zoo::{self, Bug};
 
 use super::Engine;
 use super::assess::Assessment;
@@ -152,7 +153,7 @@ impl Engine {
         let until = match &cause {
             // It has been asked for, and is still there.
             _ if again => None,
-            Cause::Change(why) if count >= MOST => {
+            Cause::Change(why) if count >= MOST && !zoo::has(Bug::RepairsForEver) => {
                 return Some(Plan::Blocked(Blocker::Flapping(why.clone())));
             }
             Cause::Replacement(why) if count >= MOST_REPLACEMENTS => {
@@ -167,6 +168,9 @@ impl Engine {
             Cause::Replacement(_) => None,
             Cause::Error => match BEFORE_RECREATION.get(count as usize) {
                 Some(pause) => Some(after(in_state, *pause)),
+                None if zoo::has(Bug::RecreatesForEver) => {
+                    Some(after(in_state, BEFORE_RECREATION[0]))
+                }
                 None => return Some(Plan::Blocked(exhausted(found.health.clone()))),
             },
         };

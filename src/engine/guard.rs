@@ -14,6 +14,7 @@ use crate::kinds;
 use crate::kinds::MarkerPlace;
 use crate::kinds::erased::Found;
 use crate::manifest::Key;
+use crate::zoo::{self, Bug};
 
 use super::Engine;
 use super::journal::{Change, Journal, Record};
@@ -170,7 +171,10 @@ impl Engine {
                 self.change(Change::Pause(false));
             }
             Control::Approve(hash) => {
-                let Some(frozen) = self.frozen().filter(|frozen| frozen.hash == *hash) else {
+                let Some(frozen) = self
+                    .frozen()
+                    .filter(|frozen| frozen.hash == *hash || zoo::has(Bug::TakesAnyApproval))
+                else {
                     return;
                 };
                 for key in frozen.objects {
@@ -191,9 +195,8 @@ impl Engine {
         if self.settings.observe_only {
             return Some("--observe-only".to_owned());
         }
-        self.journal
-            .paused
-            .then(|| "paused; `stackward resume` ends it".to_owned())
+        let paused = self.journal.paused && !zoo::has(Bug::ForgetsThePause);
+        paused.then(|| "paused; `stackward resume` ends it".to_owned())
     }
 
     /// A complete look showed nothing of this object, and now there is something with its identity
@@ -208,7 +211,9 @@ impl Engine {
                 || (record.intent.iter().chain(&record.given_up))
                     .any(|attempt| attempt.nonce == marker.attempt)
         });
-        !known && self.work.get(key).is_some_and(|work| work.seen_absent)
+        !known
+            && !zoo::has(Bug::SeesNoRival)
+            && self.work.get(key).is_some_and(|work| work.seen_absent)
     }
 
     /// Nothing is written from now on.
@@ -244,6 +249,7 @@ impl Engine {
         let frozen = match self.settings.prune {
             Prune::Off => false,
             Prune::Confirm => going > 0,
+            Prune::Auto if zoo::has(Bug::KnowsNoShareLimit) => false,
             Prune::Auto => going > ALWAYS.max(self.settings.prune_limits.share.of(managed)),
         };
         frozen.then(|| Frozen {
@@ -288,7 +294,7 @@ impl Engine {
             let first = begun.front().map_or(now, |at| after(*at, HOUR));
             return Some(Waiting::Budget(first));
         }
-        if recent >= per_cycle {
+        if recent >= per_cycle && !zoo::has(Bug::KnowsNoBudget) {
             let first = begun.get(begun.len() - recent);
             return Some(Waiting::Budget(first.map_or(now, |at| after(*at, cycle))));
         }

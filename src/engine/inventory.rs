@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::kinds::Attached;
 use crate::kinds::erased::{AnyKind, Found};
+use crate::zoo::{self, Bug};
 
 use super::scope::Scope;
 
@@ -154,7 +155,8 @@ impl Inventory {
             let lost = |found: &&Found| listing.get(&found.id).is_none() && !expected(&found.id);
             before.items.iter().filter(lost).count()
         });
-        if lost >= DOUBTED && lost * 100 > known * DOUBTED_PERCENT && !collection.doubted {
+        let is_odd = lost >= DOUBTED && lost * 100 > known * DOUBTED_PERCENT;
+        if is_odd && !collection.doubted && !zoo::has(Bug::BelievesAShrunkenList) {
             collection.doubted = true;
             let doubt = format!("{lost} of {known} have disappeared at once; looking again");
             collection.failure = Some(doubt.clone());

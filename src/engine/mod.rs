@@ -42,6 +42,7 @@ use crate::kinds;
 use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
 use crate::kinds::erased::Intent;
 use crate::manifest::Key;
+use crate::zoo::{self, Bug};
 
 use desired::Desired;
 use guard::{Control, Pruning};
@@ -52,7 +53,6 @@ use pace::{Lanes, after, backoff};
 use plan::{Drift, Plan};
 use quota::Quotas;
 use scope::{Fingerprint, Scope, Source};
-use snapshot::{ObjectView, ScopeView, Snapshot};
 use status::Status;
 use steps::Flight;
 use work::Work;
@@ -238,7 +238,11 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows what the journal knows, and nothing of the cloud.
     #[must_use]
-    pub fn new(settings: Settings, journal: Journal, seed: u64) -> Self {
+    pub fn new(settings: Settings, mut journal: Journal, seed: u64) -> Self {
+        if zoo::has(Bug::ForgetsTheIntentAfterACrash) {
+            let records = journal.records.values_mut();
+            records.for_each(|record| record.intent = None);
+        }
         let dirty = journal.records.keys().cloned().collect();
         Self {
             settings,
@@ -307,7 +311,11 @@ impl Engine {
     }
 
     /// The manifests were read.
-    fn desire(&mut self, desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn desire(&mut self, mut desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+        if zoo::has(Bug::BelievesABrokenFile) {
+            desired.hiding = None;
+            desired.held.clear();
+        }
         let agrees = desired.hiding.is_none() && desired.declared() == self.desired.declared();
         self.agreements = if agrees {
             self.agreements + 1
@@ -396,11 +404,13 @@ impl Engine {
         };
         let link = match result {
             Ok(fingerprint) => match self.journal.scopes.get(&scope) {
-                Some(recorded) => match recorded.difference(&fingerprint) {
-                    Some(how) => Link::Foreign(how),
-                    None => Link::Up(fingerprint),
-                },
-                None => {
+                Some(recorded) if !zoo::has(Bug::SkipsTheScopeFingerprint) => {
+                    match recorded.difference(&fingerprint) {
+                        Some(how) => Link::Foreign(how),
+                        None => Link::Up(fingerprint),
+                    }
+                }
+                _ => {
                     self.change(Change::PutScope(scope.clone(), fingerprint.clone()));
                     Link::Up(fingerprint)
                 }
@@ -438,6 +448,10 @@ impl Engine {
         result: Result<Vec<Value>, CallError>,
         now: Timestamp,
     ) {
+        let result = match result {
+            Err(_) if zoo::has(Bug::TakesAFailedListForAnEmptyOne) => Ok(Vec::new()),
+            result => result,
+        };
         let look = result.map_err(|error| error.to_string()).and_then(|items| {
             let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
             let mut found = Vec::with_capacity(items.len());
@@ -580,110 +594,8 @@ impl Engine {
             .then(|| self.work.get(key))?
             .map(|work| &work.status)
     }
-
-    /// A picture of everything.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let objects = self.work.iter().filter_map(|(key, work)| {
-            let object = self.declared(key);
-            let record = self.journal.records.get(key);
-            let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
-            let view = ObjectView {
-                scope: scope.clone(),
-                origin: object.map(|it| it.manifest.origin.to_string()),
-                api_version: object.map(|it| it.manifest.group.api_version()),
-                generation: object.map_or(0, |it| it.generation),
-                deleting: object.is_none(),
-                unmanaged: object.is_some_and(|it| it.accepted.spec.is_none()),
-                reason: reason_of(work),
-                status: work.status.clone(),
-            };
-            Some((key.clone(), view))
-        });
-        Snapshot {
-            objects: objects.collect(),
-            problems: self.desired.problems.clone(),
-            scopes: self
-                .links
-                .iter()
-                .map(|(scope, link)| (scope.clone(), self.view(scope, link)))
-                .collect(),
-            at_rest: self.is_at_rest(),
-            looked: self.read_once && self.lists.all_complete(),
-            paused: self.pause(),
-            frozen: self.judge(),
-        }
-    }
-
-    fn view(&self, scope: &Scope, link: &Link) -> ScopeView {
-        ScopeView {
-            project: match link {
-                Link::Up(fingerprint) => Some(fingerprint.project.clone()),
-                _ => None,
-            },
-            error: match link {
-                Link::Down { error, .. } => Some(error.clone()),
-                Link::Foreign(how) => Some(how.clone()),
-                _ => None,
-            },
-            looked_at: kinds::KINDS
-                .iter()
-                .filter_map(|kind| {
-                    Some((
-                        kind.name(),
-                        self.inventory.listing(scope, kind.name())?.started_at,
-                    ))
-                })
-                .collect(),
-            quotas: self.quotas.view(scope),
-        }
-    }
-
-    /// Nothing is under way, and nothing will change by itself.
-    #[must_use]
-    pub fn is_at_rest(&self) -> bool {
-        self.flights.is_empty()
-            && self.changes.is_empty()
-            && self.read_once
-            && self.lists.all_complete()
-            && self.work.values().all(|work| {
-                matches!(
-                    work.plan,
-                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
-                )
-            })
-    }
-
-    /// What would be done now about each object.
-    #[must_use]
-    pub fn plans(&self) -> BTreeMap<Key, Intention> {
-        let intention = |key: &Key, work: &Work| {
-            Some(Intention {
-                plan: work.plan.clone()?,
-                exists: work.exists,
-                deleting: self.declared(key).is_none(),
-                drift: work.drift.clone(),
-            })
-        };
-        self.work
-            .iter()
-            .filter_map(|(key, work)| Some((key.clone(), intention(key, work)?)))
-            .collect()
-    }
 }
 
 fn is_up(links: &BTreeMap<Scope, Link>, scope: &Scope) -> bool {
     matches!(links.get(scope), Some(Link::Up(_) | Link::Foreign(_)))
-}
-
-fn reason_of(work: &Work) -> &'static str {
-    match &work.plan {
-        _ if work.doing.is_some() => "Doing",
-        Some(Plan::InSync) => "InSync",
-        Some(Plan::Do(_)) => "Doing",
-        Some(Plan::Wait(waiting)) => waiting.code(),
-        Some(Plan::Blocked(blocker)) => blocker.code(),
-        Some(Plan::Suspended(_)) => "Suspended",
-        None => "FirstLook",
-    }
 }

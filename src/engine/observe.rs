@@ -11,6 +11,7 @@ use crate::kinds::field::{Compare, diff};
 use crate::kinds::health::Health;
 use crate::kinds::{self, MarkerPlace};
 use crate::manifest::{Adopt, Content, Key};
+use crate::zoo::{self, Bug};
 
 use super::desired::Object;
 use super::inventory::Listing;
@@ -59,7 +60,8 @@ impl Engine {
             .inventory
             .listing(scope, kind)
             .ok_or(Waiting::FirstLook)?;
-        if wrote_at.is_some_and(|wrote_at| listing.started_at <= wrote_at) {
+        let is_older = wrote_at.is_some_and(|wrote_at| listing.started_at <= wrote_at);
+        if is_older && !zoo::has(Bug::BelievesAnOlderList) {
             return Err(Waiting::Settling);
         }
         Ok(listing)
@@ -110,6 +112,7 @@ impl Engine {
                 let until = after(at, self.settings.uncertain_window);
                 Observed::Unknown(Waiting::Uncertain(until))
             }
+            Trace::Lost(_) if zoo::has(Bug::TrustsAnAbsentListEntry) => Observed::Absent,
             Trace::Lost(id) => {
                 let missing = work.and_then(|work| work.missing.as_ref());
                 let deleting = work.is_some_and(|work| work.deleting);
@@ -120,7 +123,10 @@ impl Engine {
                         .map(|missing| after(missing.since, self.settings.gone_after)),
                 }
             }
-            Trace::Nowhere if !listing.malformed.is_empty() => {
+            Trace::Nowhere
+                if !listing.malformed.is_empty()
+                    && !zoo::has(Bug::TakesWhatIsNotUnderstoodForAbsent) =>
+            {
                 let why = format!(
                     "{} items are not understood, the first: {}",
                     listing.malformed.len(),
@@ -212,7 +218,12 @@ impl Engine {
         }
         let filter = resolved.filter.clone().unwrap_or(Value::Null);
         let items: Vec<&Found> = listing.items.iter().collect();
-        match object.kind.choose(&filter, &items)[..] {
+        let chosen = if zoo::has(Bug::TrustsAFilter) {
+            (0..items.len()).collect()
+        } else {
+            object.kind.choose(&filter, &items)
+        };
+        match chosen[..] {
             [one] => see(items[one]),
             [] => Observed::Unknown(Waiting::External(format!("filter {filter}"))),
             ref several => Observed::Blocked(Blocker::Ambiguous {
@@ -232,14 +243,14 @@ impl Engine {
         now: Timestamp,
     ) -> Observed<'a> {
         let candidates: Vec<&Found> = match &object.policy().adopt {
-            None => return Observed::Absent,
+            None if !zoo::has(Bug::AdoptsByName) => return Observed::Absent,
             Some(Adopt::Id(id)) => match listing.get(id) {
                 Some(found) => vec![found],
                 // It was taken over, and is proven gone since: it is made anew.
                 None if self.is_gone(object.key(), id) => return Observed::Absent,
                 None => return Observed::Unknown(Waiting::External(format!("id {id}"))),
             },
-            Some(Adopt::ByName) => listing
+            Some(Adopt::ByName) | None => listing
                 .items
                 .iter()
                 .filter(|found| {
@@ -250,10 +261,12 @@ impl Engine {
         };
         match candidates[..] {
             [] => Observed::Absent,
-            [found] if found.marker.is_some() => Observed::Blocked(Blocker::NotOurs(format!(
-                "{} carries the marker of another object or installation",
-                found.id
-            ))),
+            [found] if found.marker.is_some() && !zoo::has(Bug::AdoptsAnothersMarker) => {
+                Observed::Blocked(Blocker::NotOurs(format!(
+                    "{} carries the marker of another object or installation",
+                    found.id
+                )))
+            }
             [found] if !self.is_in_project(&object.scope, &[named_project(spec)], found) => {
                 Observed::Blocked(Blocker::NotOurs(format!(
                     "{} belongs to another project; log in to that one, or name it as projectRef, to adopt it",
@@ -309,7 +322,9 @@ impl Engine {
             Err(blocker) => return Trace::Blocked(blocker),
         };
         match ours[..] {
+            _ if record.is_none() && zoo::has(Bug::TrustsTheJournalAlone) => {}
             [found] => return Trace::Here(found),
+            [found, ..] if zoo::has(Bug::TakesTheFirstOfSeveral) => return Trace::Here(found),
             [] => {}
             _ => {
                 return Trace::Blocked(Blocker::Ambiguous {
@@ -417,7 +432,8 @@ impl Engine {
             row.compare = Compare::Value;
         }
         let differs = diff(&rows, spec, &have);
-        if is_known || differs.is_empty() || object.policy().adopt.is_some() {
+        let takes_over = zoo::has(Bug::TakesOverANaturalKey);
+        if is_known || takes_over || differs.is_empty() || object.policy().adopt.is_some() {
             return Trace::Here(found);
         }
         let fields: Vec<&str> = differs.iter().map(|it| it.field).collect();
@@ -445,6 +461,7 @@ impl Engine {
         found: &Found,
     ) -> bool {
         match (self.links.get(scope), &found.project) {
+            _ if zoo::has(Bug::IgnoresTheProject) => true,
             (Some(Link::Up(fingerprint)), Some(project)) => {
                 *project == fingerprint.project || others.contains(&Some(project))
             }

@@ -12,6 +12,7 @@ use crate::kinds::health::Health;
 use crate::kinds::need::Material;
 use crate::kinds::{Birth, MarkerPlace};
 use crate::manifest::{Adopt, Key};
+use crate::zoo::{self, Bug};
 
 use super::journal::Change;
 use super::pace::{after, backoff};
@@ -30,6 +31,11 @@ impl Engine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let result = if zoo::has(Bug::SendsAfterAFailedRecord) {
+            Ok(())
+        } else {
+            result
+        };
         let waiting: Vec<Ticket> = self
             .flights
             .iter()
@@ -38,7 +44,7 @@ impl Engine {
             .collect();
         for ticket in waiting {
             match &result {
-                Ok(()) if self.leads_elsewhere(ticket) => {
+                Ok(()) if self.leads_elsewhere(ticket) && !zoo::has(Bug::SendsElsewhere) => {
                     // Not sent, so the intent never was: it is taken back.
                     self.land(ticket);
                     let Some(flight) = self.flights.remove(&ticket) else {
@@ -195,6 +201,12 @@ impl Engine {
                 (Err(CallError::NotSent { .. } | CallError::Rejected { .. }), _) => {
                     record.intent = None
                 }
+                (Err(CallError::Unknown { .. }), _) if zoo::has(Bug::TakesUnknownForRefused) => {
+                    record.intent = None;
+                }
+                (Ok(_), None) if zoo::has(Bug::TakesAnAnswerWithoutAnIdForRefused) => {
+                    record.intent = None;
+                }
                 // It may have been made: the intent stays until it is found or given up.
                 (Err(CallError::Unknown { .. }) | Ok(_), _) => {}
             }
@@ -236,7 +248,8 @@ impl Engine {
             return;
         };
         let (key, scope) = (flight.key.clone(), flight.scope.clone());
-        if self.is_reprieved(&key, flight.is_removal) {
+        let is_removal = flight.is_removal;
+        if !zoo::has(Bug::DeletesWhatCameBack) && self.is_reprieved(&key, is_removal) {
             self.land(ticket);
             self.flights.remove(&ticket);
             self.dirty.insert(key);
@@ -309,12 +322,16 @@ impl Engine {
         let owner = self.settings.owner;
         let ours = match place {
             MarkerPlace::NaturalKey => self.journal.records.get(key).is_some_and(|record| {
-                record.made_here && record.id.as_deref() == Some(found.id.as_str())
+                (record.made_here || zoo::has(Bug::DeletesWhatItDidNotMake))
+                    && record.id.as_deref() == Some(found.id.as_str())
             }),
             _ => found.marker.is_some_and(|it| {
                 it.uid == owner.uid(&self.identity(key)) && it.owner == owner.short()
             }),
         };
+        if zoo::has(Bug::DeletesWithoutTheLastLook) {
+            return Ok(());
+        }
         if !ours {
             return Err(format!("{} does not carry our marker", found.id));
         }
@@ -342,7 +359,7 @@ impl Engine {
         let first = work.missing.clone().filter(|missing| missing.id == id);
         let deleted_by_us = work.deleting;
         let proven = match &first {
-            _ if deleted_by_us => true,
+            _ if deleted_by_us || zoo::has(Bug::TakesOne404ForGone) => true,
             None => false,
             Some(missing) => {
                 // The token was proven good in between: a list of the same service succeeded.

@@ -10,6 +10,7 @@ use crate::kinds::erased::{AnyKind, Found, Intent};
 use crate::kinds::field::{Class, Difference, diff, missing, surplus};
 use crate::kinds::health::Health;
 use crate::manifest::{Permission, Policy, UserDataChange};
+use crate::zoo::{self, Bug};
 
 use super::reason::{Blocker, Denied, Waiting};
 use super::replace::{denied, giving_way, recreation, replacement};
@@ -136,7 +137,9 @@ pub fn plan(want: &Wanted<'_>, seen: &Observed<'_>, now: Timestamp) -> Plan {
         {
             Plan::Blocked(Blocker::Refused(why))
         }
-        Plan::Do(todo) if want.policy.suspend => Plan::Suspended(Some(todo)),
+        Plan::Do(todo) if want.policy.suspend && !zoo::has(Bug::IgnoresSuspend) => {
+            Plan::Suspended(Some(todo))
+        }
         Plan::InSync if want.policy.suspend => Plan::Suspended(None),
         plan => plan,
     }

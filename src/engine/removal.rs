@@ -9,6 +9,7 @@ use crate::kinds::MarkerPlace;
 use crate::kinds::erased::{AnyKind, Intent};
 use crate::kinds::health::Health;
 use crate::manifest::Key;
+use crate::zoo::{self, Bug};
 
 use super::journal::{Change, Record};
 use super::observe::Trace;
@@ -132,11 +133,13 @@ impl Engine {
         if let Some(why) = self.directory_doubt(key) {
             return Fate::Wait(Waiting::Manifests(why));
         }
-        let by_content_only = kind.marker() == MarkerPlace::NaturalKey && !record.made_here;
+        let by_content_only = kind.marker() == MarkerPlace::NaturalKey
+            && !record.made_here
+            && !zoo::has(Bug::DeletesWhatItDidNotMake);
         if record.detach || (by_content_only && record.intent.is_none()) {
             return Fate::Forget;
         }
-        if record.protect {
+        if record.protect && !zoo::has(Bug::IgnoresTheProtection) {
             return Fate::Blocked(Blocker::Protected);
         }
         if let Some(Link::Foreign(how)) = self.links.get(&record.scope) {
@@ -151,11 +154,11 @@ impl Engine {
         if held.is_none() {
             let until = after(since, grace);
             // What another one has replaced is not missed: its manifest is still there.
-            if until > now && !self.is_replaced(key) {
+            if until > now && !self.is_replaced(key) && !zoo::has(Bug::KnowsNoGrace) {
                 return Fate::Wait(Waiting::Grace(until));
             }
             let dependents = self.referrers(key);
-            if !dependents.is_empty() {
+            if !dependents.is_empty() && !zoo::has(Bug::DeletesInForwardOrder) {
                 return Fate::Wait(Waiting::Dependents(dependents));
             }
         }
@@ -189,11 +192,13 @@ impl Engine {
             }
             Trace::Here(found) => match self.would_go_too(kind, &record.scope, &found.id) {
                 Err(waiting) => Fate::Wait(waiting),
-                Ok(others) if !others.is_empty() => Fate::Blocked(Blocker::Refused(format!(
-                    "{} would delete with it: {}; delete or move them first",
-                    kind.service(),
-                    others.join(", ")
-                ))),
+                Ok(others) if !others.is_empty() && !zoo::has(Bug::DeletesWhatGoesAlong) => {
+                    Fate::Blocked(Blocker::Refused(format!(
+                        "{} would delete with it: {}; delete or move them first",
+                        kind.service(),
+                        others.join(", ")
+                    )))
+                }
                 Ok(_) => Fate::Read {
                     id: found.id.clone(),
                     delete: true,
@@ -234,10 +239,12 @@ impl Engine {
         if self.agreements == 0 {
             return Some("the directory has not been read".to_owned());
         }
-        if self.agreements < 2 {
+        if self.agreements < 2 && !zoo::has(Bug::BelievesOneReading) {
             return Some("the directory has been read only once like this".to_owned());
         }
-        if self.desired.is_empty() && !self.settings.prune_allow_empty {
+        let may_be_empty =
+            self.settings.prune_allow_empty || zoo::has(Bug::BelievesAnEmptyDirectory);
+        if self.desired.is_empty() && !may_be_empty {
             return Some(
                 "the directory declares nothing at all (--prune-allow-empty allows that)"
                     .to_owned(),

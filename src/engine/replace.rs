@@ -8,6 +8,7 @@
 use crate::kinds::erased::{AnyKind, Intent};
 use crate::kinds::field::{Class, Difference};
 use crate::manifest::{OnError, Permission, Policy, Replace};
+use crate::zoo::{self, Bug};
 
 use super::plan::{Plan, Seen, Todo, Unmet, Wanted, unmet_at_birth};
 use super::reason::{Blocker, Denied, Stage, Waiting};
@@ -24,11 +25,16 @@ pub(super) fn replacement(
         .filter(|it| it.class == Class::Replace)
         .cloned()
         .collect();
-    let may_go = !want.kind.holds_data() || lifecycle.lose_data == Permission::Allow;
+    let may_go = !want.kind.holds_data()
+        || lifecycle.lose_data == Permission::Allow
+        || zoo::has(Bug::LosesDataWithoutLeave);
     if why.is_empty() || !may_go {
         return None;
     }
     match lifecycle.replace {
+        Replace::Deny if zoo::has(Bug::ReplacesWithoutLeave) => {
+            Some(make_room(want, Intent::Delete, why))
+        }
         Replace::Deny => None,
         Replace::Allow => Some(make_room(want, Intent::Delete, why)),
         Replace::CreateFirst => alone(want, seen)

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::kinds;
 use crate::kinds::quota::Amount;
 use crate::manifest::Key;
 use crate::manifest::problem::Problem;
 
 use super::guard::Frozen;
+use super::plan::Plan;
 use super::scope::Scope;
 use super::status::Status;
+use super::work::Work;
+use super::{Engine, Intention, Link};
 
 /// A picture of everything at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -80,5 +84,109 @@ impl Snapshot {
             && self.objects.values().all(|object| {
                 !object.deleting && object.status.is_available() && object.status.is_up_to_date()
             })
+    }
+}
+
+impl Engine {
+    /// A picture of everything.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let objects = self.work.iter().filter_map(|(key, work)| {
+            let object = self.declared(key);
+            let record = self.journal.records.get(key);
+            let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
+            let view = ObjectView {
+                scope: scope.clone(),
+                origin: object.map(|it| it.manifest.origin.to_string()),
+                api_version: object.map(|it| it.manifest.group.api_version()),
+                generation: object.map_or(0, |it| it.generation),
+                deleting: object.is_none(),
+                unmanaged: object.is_some_and(|it| it.accepted.spec.is_none()),
+                reason: reason_of(work),
+                status: work.status.clone(),
+            };
+            Some((key.clone(), view))
+        });
+        Snapshot {
+            objects: objects.collect(),
+            problems: self.desired.problems.clone(),
+            scopes: self
+                .links
+                .iter()
+                .map(|(scope, link)| (scope.clone(), self.view(scope, link)))
+                .collect(),
+            at_rest: self.is_at_rest(),
+            looked: self.read_once && self.lists.all_complete(),
+            paused: self.pause(),
+            frozen: self.judge(),
+        }
+    }
+
+    fn view(&self, scope: &Scope, link: &Link) -> ScopeView {
+        ScopeView {
+            project: match link {
+                Link::Up(fingerprint) => Some(fingerprint.project.clone()),
+                _ => None,
+            },
+            error: match link {
+                Link::Down { error, .. } => Some(error.clone()),
+                Link::Foreign(how) => Some(how.clone()),
+                _ => None,
+            },
+            looked_at: kinds::KINDS
+                .iter()
+                .filter_map(|kind| {
+                    Some((
+                        kind.name(),
+                        self.inventory.listing(scope, kind.name())?.started_at,
+                    ))
+                })
+                .collect(),
+            quotas: self.quotas.view(scope),
+        }
+    }
+
+    /// Nothing is under way, and nothing will change by itself.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.flights.is_empty()
+            && self.changes.is_empty()
+            && self.read_once
+            && self.lists.all_complete()
+            && self.work.values().all(|work| {
+                matches!(
+                    work.plan,
+                    Some(Plan::InSync | Plan::Blocked(_) | Plan::Suspended(_))
+                )
+            })
+    }
+
+    /// What would be done now about each object.
+    #[must_use]
+    pub fn plans(&self) -> BTreeMap<Key, Intention> {
+        let intention = |key: &Key, work: &Work| {
+            Some(Intention {
+                plan: work.plan.clone()?,
+                exists: work.exists,
+                deleting: self.declared(key).is_none(),
+                drift: work.drift.clone(),
+            })
+        };
+        self.work
+            .iter()
+            .filter_map(|(key, work)| Some((key.clone(), intention(key, work)?)))
+            .collect()
+    }
+}
+
+fn reason_of(work: &Work) -> &'static str {
+    match &work.plan {
+        _ if work.doing.is_some() => "Doing",
+        Some(Plan::InSync) => "InSync",
+        Some(Plan::Do(_)) => "Doing",
+        Some(Plan::Wait(waiting)) => waiting.code(),
+        Some(Plan::Blocked(blocker)) => blocker.code(),
+        Some(Plan::Suspended(_)) => "Suspended",
+        None => "FirstLook",
     }
 }

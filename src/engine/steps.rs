@@ -7,6 +7,7 @@ use crate::kinds::Birth;
 use crate::kinds::call::{Call, Service};
 use crate::kinds::erased::Intent;
 use crate::manifest::Key;
+use crate::zoo::{self, Bug};
 
 use super::assess::Assessment;
 use super::desired::Object;
@@ -42,7 +43,8 @@ pub(super) struct Flight {
 impl Engine {
     /// Decides about one object, and begins the request if there is one.
     pub(super) fn consider(&mut self, key: &Key, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.work.get(key).is_some_and(|work| work.flight.is_some()) {
+        let is_busy = self.work.get(key).is_some_and(|work| work.flight.is_some());
+        if is_busy && !zoo::has(Bug::SendsTwoRequestsAtOnce) {
             return;
         }
         self.quotas.let_go(key);
@@ -128,7 +130,7 @@ impl Engine {
         else {
             return Ok(());
         };
-        if todo.intent == Intent::Create {
+        if todo.intent == Intent::Create && !zoo::has(Bug::SendsBeforeItIsRecorded) {
             let spec = assessment.resolved.spec.as_ref();
             let project = spec.and_then(named_project).map(str::to_owned);
             self.keep_record(object, |record| {

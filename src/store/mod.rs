@@ -10,8 +10,8 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::backends::InMemoryBackend;
 use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
 use uuid::Uuid;
 
 use crate::engine::journal::{Change, Journal};

@@ -230,6 +230,28 @@ async fn a_read_waits_as_long_as_it_is_told_and_leaves_a_long_wait_to_the_caller
     assert!(error.is_throttled());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_that_asks_to_be_asked_at_once_is_given_a_second() {
+    let fake = Fake::new(|seen, _| {
+        let full = json!({"overLimit": {"code": 413, "message": "quota", "retryAfter": "0"}});
+        let says = |status| say(status, full.clone()).with("retry-after", "0");
+        match seen.method.as_str() {
+            "GET" if seen.path.contains("/servers") => Some(says(503)),
+            "POST" if seen.path.contains("/servers") => Some(says(413)),
+            _ => None,
+        }
+    });
+    let cloud = fake.cloud("");
+    let _ = cloud.scope().await.unwrap();
+    let started = Instant::now();
+    let read = cloud.send(&get_server(), None).await.unwrap_err();
+    assert_eq!(started.elapsed().as_secs(), 2, "a pause before each repeat");
+    let write = cloud.send(&create_server(), None).await.unwrap_err();
+    for error in [read, write] {
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    }
+}
+
 #[tokio::test]
 async fn a_redirect_is_followed_for_a_read_on_the_same_server_and_for_nothing_else() {
     let fake = Fake::new(|seen, _| match seen.path.as_str() {
