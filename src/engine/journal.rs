@@ -36,7 +36,7 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
-    /// The id that it was adopted by and that is proven gone: that consent is spent.
+    /// The id that is proven gone: a consent to adopt it is spent, and a list that still shows it lags.
     #[serde(default)]
     pub gone: Option<String>,
     /// Which incarnation of the object this is: a successor that is made beside the old one is the

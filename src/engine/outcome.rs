@@ -11,7 +11,7 @@ use crate::kinds::erased::{Found, Intent};
 use crate::kinds::health::Health;
 use crate::kinds::need::Material;
 use crate::kinds::{Birth, MarkerPlace};
-use crate::manifest::{Adopt, Key};
+use crate::manifest::Key;
 use crate::zoo::{self, Bug};
 
 use super::journal::Change;
@@ -387,10 +387,7 @@ impl Engine {
             ..Work::default()
         };
         if let Some(mut record) = record {
-            let adopt = self.desired.objects.get(key).map(|it| &it.policy().adopt);
-            if matches!(adopt, Some(Some(Adopt::Id(adopted))) if *adopted == id) {
-                record.gone = Some(id);
-            }
+            record.gone = Some(id);
             record.id = None;
             record.intent = None;
             record.made_here = false;

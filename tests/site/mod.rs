@@ -124,12 +124,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+    pub fn start(command: Command) -> Self {
+        Self::start_to(command, Stdio::inherit())
+    }
+
+    /// The same with a place for its log.
+    pub fn start_to(mut command: Command, log: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
