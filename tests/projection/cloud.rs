@@ -330,29 +330,30 @@ impl Cloud {
             let file = file.unwrap();
             (file.file_name().into_string().unwrap(), file.path())
         });
+        let mut sim = self.before.beside(OWNER);
+        sim.deleted = Some(Vec::new());
         Trial {
-            sim: self.before.beside(OWNER),
+            sim,
             assets: named.collect(),
         }
     }
 
-    /// A spec that was projected: `None` where its kind does not accept it as it is, or where it
-    /// refers to what was made together with the object.
-    pub fn projected(&self, kind: &'static dyn AnyKind, spec: Value) -> Option<Wanted> {
-        let accepted = accept(kind, &spec).ok()?;
+    /// A spec that was projected from what `from` made: `None` where its kind does not accept it as
+    /// it is, or where it refers to what was made together with the object.
+    pub fn projected(&self, from: &Wanted, spec: Value) -> Option<Wanted> {
+        let accepted = accept(from.kind, &spec).ok()?;
         let is_there = |need: &Declared| match &need.what {
             DeclaredWhat::Object {
                 kind,
                 reference: Ref::Id(id),
             } => self.there[kind].contains(id),
-            _ => false,
+            _ => from.accepted.needs.iter().any(|it| it == need),
         };
-        let beside = Vec::new();
         accepted.needs.iter().all(is_there).then_some(Wanted {
-            kind,
+            kind: from.kind,
             spec,
             accepted,
-            beside,
+            beside: from.beside.clone(),
         })
     }
 }
@@ -387,8 +388,18 @@ impl Trial {
     /// Whether the service took it and failed on it afterwards: no manifest here lets it be deleted
     /// for anything else.
     pub fn is_refused_later(&self) -> bool {
-        let writes = self.sim.writes();
-        writes.iter().any(|it| it.contains("/x: delete DELETE "))
+        !self.deleted().is_empty() && self.deleted_wrongly().is_none()
+    }
+
+    /// In which state it was when the daemon deleted it, if it had not failed.
+    pub fn deleted_wrongly(&self) -> Option<String> {
+        let mut all = self.deleted().iter();
+        let wrong = all.find(|(_, health)| !matches!(health, Some(Health::Stuck { .. })));
+        wrong.map(|(_, health)| format!("{health:?}"))
+    }
+
+    fn deleted(&self) -> &[(Key, Option<Health>)] {
+        self.sim.deleted.as_deref().unwrap_or_default()
     }
 
     /// The id of the object, once it is there.

@@ -1,0 +1,170 @@
+//! What cannot be tried or told, kind by kind, and why. Whatever is not listed here has to be.
+
+use serde_json::Value;
+
+/// Where a schema allows what its kind never accepts: properties that are never set, or always, and
+/// why that is so.
+pub const HINTS: &[(&str, &str, &str)] = &[
+    (
+        "Image",
+        "/content was always set",
+        "an image that is managed must say so",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"CONNECT\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"OPTIONS\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/method=\"TRACE\" was never set",
+        "Keystone refuses it, and ORC has the word",
+    ),
+    (
+        "Role",
+        "/domainRef was never set",
+        "its kind refuses it: no list shows the roles of a domain",
+    ),
+    (
+        "Subnet",
+        "/routerRef was never set",
+        "it stands for a RouterInterface: tests/orc/places.rs",
+    ),
+    (
+        "RouterInterface",
+        "/subnetRef was always set",
+        "the only type that there is needs it",
+    ),
+];
+
+/// How far an answer tells a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// In no answer, so that `project` cannot either.
+    Never,
+    /// Not of every object: nothing there is no difference, another value is one.
+    Sometimes,
+}
+
+/// Properties that not every answer tells, with all below them, and why that is no harm. Of all
+/// others nothing there is as wrong as another value.
+pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
+    (
+        "FloatingIP",
+        "/floatingSubnetRef",
+        Told::Never,
+        "its network is told, and compared",
+    ),
+    (
+        "FloatingIP",
+        "/serverRef",
+        Told::Never,
+        "it becomes portRef, which is compared",
+    ),
+    (
+        "KeyPair",
+        "/publicKeyFile",
+        Told::Never,
+        "it becomes publicKey, which is compared",
+    ),
+    (
+        "Port",
+        "/valueSpecs",
+        Told::Never,
+        "words of Neutron that its kind does not know",
+    ),
+    (
+        "Server",
+        "/networks",
+        Told::Never,
+        "the ports that Nova makes are seen as ports",
+    ),
+    (
+        "Server",
+        "/securityGroupRefs",
+        Told::Never,
+        "the ports that Nova makes have them",
+    ),
+    (
+        "Server",
+        "/schedulerHints",
+        Told::Never,
+        "Nova tells them to administrators only",
+    ),
+    (
+        "VolumeSnapshot",
+        "/force",
+        Told::Never,
+        "a word about the request, not about the snapshot",
+    ),
+    (
+        "SecurityGroup",
+        "/rules/*/description",
+        Told::Sometimes,
+        "a rule that a group is born with has none",
+    ),
+    (
+        "Image",
+        "/content/download",
+        Told::Never,
+        "Glance does not know where its data came from",
+    ),
+    (
+        "Image",
+        "/content/file",
+        Told::Never,
+        "Glance does not know where its data came from",
+    ),
+    (
+        "Image",
+        "/content/decompress",
+        Told::Never,
+        "Glance has what was decompressed already",
+    ),
+    (
+        "Image",
+        "/content/hash",
+        Told::Never,
+        "Glance has a digest of what was decompressed",
+    ),
+];
+
+/// Fields that are changed in place and are never repaired, and why that is so.
+pub const UNREPAIRED: &[(&str, &str, &str)] = &[];
+
+/// Laws that cannot be tried for a kind that they apply to, and why.
+pub const UNTRIED: &[(&str, &str, &str)] = &[];
+
+/// How far the answers tell the property; `None` if in every one.
+pub fn told(kind: &str, path: &str) -> Option<Told> {
+    let within = |of: &str| {
+        path.strip_prefix(of)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let mut known = UNTOLD.iter();
+    known
+        .find(|(name, of, ..)| *name == kind && within(of))
+        .map(|(_, _, told, _)| *told)
+}
+
+/// `spec` with what no answer tells as `whole` has it.
+pub fn completed(kind: &str, mut spec: Value, whole: &Value) -> Value {
+    for (_, path, ..) in UNTOLD
+        .iter()
+        .filter(|it| it.0 == kind && it.2 == Told::Never && !it.1.contains('*'))
+    {
+        let Some(value) = whole.pointer(path).filter(|it| !it.is_null()) else {
+            continue;
+        };
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        if let Some(place) = spec.pointer_mut(parent).filter(|it| it.is_object()) {
+            place[name] = value.clone();
+        }
+    }
+    spec
+}
