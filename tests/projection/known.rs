@@ -26,6 +26,26 @@ pub const HINTS: &[(&str, &str, &str)] = &[
         "Keystone refuses it, and ORC has the word",
     ),
     (
+        "ApplicationCredential",
+        "/accessRules/*/method was always set",
+        "Keystone fails without it, and ORC lets it be left out",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/path was always set",
+        "Keystone fails without it, and ORC lets it be left out",
+    ),
+    (
+        "SecurityGroup",
+        "/rules/*/direction was always set",
+        "Neutron needs it, and ORC lets it be left out",
+    ),
+    (
+        "Trunk",
+        "/subports/*/segmentationType was always set",
+        "a subport has an id of its own or inherits one",
+    ),
+    (
         "Role",
         "/domainRef was never set",
         "its kind refuses it: no list shows the roles of a domain",
@@ -71,6 +91,24 @@ pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
         "/publicKeyFile",
         Told::Never,
         "it becomes publicKey, which is compared",
+    ),
+    (
+        "ApplicationCredential",
+        "/accessRules/*/serviceRef",
+        Told::Never,
+        "it becomes service, which is compared",
+    ),
+    (
+        "Port",
+        "/hostID/serverRef",
+        Told::Never,
+        "it becomes id, which is compared",
+    ),
+    (
+        "Server",
+        "/bootVolume/tag",
+        Told::Never,
+        "Nova tells it to the server itself alone",
     ),
     (
         "Port",
@@ -135,7 +173,30 @@ pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
 ];
 
 /// Fields that are changed in place and are never repaired, and why that is so.
-pub const UNREPAIRED: &[(&str, &str, &str)] = &[];
+pub const UNREPAIRED: &[(&str, &str, &str)] = &[
+    (
+        "User",
+        "passwordRef",
+        "only the service knows the password, and the digest of it is no part of a request",
+    ),
+    (
+        "AddressScope",
+        "shared",
+        "Neutron takes it back never, which is said in words",
+    ),
+    (
+        "Volume",
+        "size",
+        "Cinder shrinks none, which is said in words",
+    ),
+];
+
+/// Fields of which a change by somebody else is not noticed, and why.
+pub const UNNOTICED: &[(&str, &str, &str)] = &[(
+    "Server",
+    "imageRef",
+    "the name of the Image object in its metadata is what counts, and a rebuild by hand keeps it",
+)];
 
 /// Laws that cannot be tried for a kind that they apply to, and why.
 pub const UNTRIED: &[(&str, &str, &str)] = &[];

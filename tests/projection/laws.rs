@@ -6,9 +6,10 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 use stackward::kinds::erased::AnyKind;
 use stackward::kinds::field::{Class, Compare, Row, diff};
+use stackward::kinds::need::DeclaredWhat;
 
 use crate::cloud::{Cloud, MINUTE, Trial, Wanted};
-use crate::known::completed;
+use crate::known::{UNNOTICED, completed};
 use crate::like::{shown, unlike};
 
 /// What came of one spec.
@@ -35,7 +36,7 @@ pub struct Held {
 /// What a spec is to be tried with.
 pub struct Means<'m> {
     /// Where other values are from.
-    pub other: &'m Value,
+    pub others: &'m [Value],
     pub index: Index,
     /// The properties of which a wrong projection is to show.
     pub uncompared: Vec<&'m str>,
@@ -87,7 +88,7 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, means: &Means<'_>) -> Outcome {
     };
     let laws: [(&'static str, Law<'_>); 4] = [
         ("twice", &|case, _| case.is_made_twice_alike()),
-        ("foreign", &|case, _| case.foreign_keys_stay()),
+        ("foreign", &|case, held| case.foreign_keys_stay(held)),
         ("repaired", &|case, held| case.repairs(means, held)),
         ("unset", &|case, _| case.leaves_alone(means)),
     ];
@@ -161,7 +162,18 @@ impl<'a> Case<'a> {
     /// What is made of the projection is the same again.
     fn is_made_twice_alike(&mut self) -> Verdict {
         let kind = self.wanted.kind;
-        let whole = completed(kind.name(), self.have.clone(), &self.wanted.spec);
+        let mut whole = completed(kind.name(), self.have.clone(), &self.wanted.spec);
+        // Of a text from elsewhere a digest is seen; the manifest says where the text is.
+        for need in &self.wanted.accepted.needs {
+            let is_text = !matches!(need.what, DeclaredWhat::Object { .. });
+            let (as_wanted, place) = (
+                self.wanted.spec.pointer(&need.pointer),
+                whole.pointer_mut(&need.pointer),
+            );
+            if let (true, Some(as_wanted), Some(place)) = (is_text, as_wanted, place) {
+                *place = as_wanted.clone();
+            }
+        }
         let Some(again) = self.cloud.projected(self.wanted, without_nulls(&whole)) else {
             return Ok(false);
         };
@@ -184,7 +196,7 @@ impl<'a> Case<'a> {
     }
 
     /// Keys of others stay, and do not show.
-    fn foreign_keys_stay(&mut self) -> Verdict {
+    fn foreign_keys_stay(&mut self, held: &mut Held) -> Verdict {
         let kind = self.wanted.kind;
         let mut tried = false;
         for row in kind.rows() {
@@ -208,8 +220,12 @@ impl<'a> Case<'a> {
                 continue;
             }
             tried = true;
+            let between = self.have_now()?;
             self.settle()?;
             let have = self.have_now()?;
+            if !diff(&[row], &self.want, &between).is_empty() {
+                held.repaired.insert(row.name);
+            }
             if !have[row.name]
                 .as_array()
                 .is_some_and(|all| all.contains(&foreign))
@@ -230,20 +246,39 @@ impl<'a> Case<'a> {
         let any = rows[means.index.index(rows.len())].name;
         let mut tried = false;
         for row in rows {
-            if row.name != any && !means.unrepaired.contains(&row.name) {
+            let is_lacking = means.unrepaired.contains(&row.name);
+            if !is_lacking && row.name != any {
                 continue;
             }
-            match self.drift(&row, means.other)? {
-                Drift::Untried => {}
-                Drift::Said => tried = true,
-                Drift::Mended => {
-                    tried = true;
-                    held.repaired.insert(row.name);
+            let most = if is_lacking { usize::MAX } else { 1 };
+            for value in self.others(&row, means).into_iter().take(most) {
+                match self.drift(&row, &value)? {
+                    Drift::Untried | Drift::Left => continue,
+                    // It stays as it is, and so do others then.
+                    Drift::Said => return Ok(true),
+                    Drift::Mended => {
+                        tried = true;
+                        held.repaired.insert(row.name);
+                        break;
+                    }
                 }
-                Drift::Left => {}
             }
         }
         Ok(tried)
+    }
+
+    /// What somebody else might write into a field.
+    fn others(&self, row: &Row, means: &Means<'_>) -> Vec<Value> {
+        let own = &self.wanted.spec[row.name];
+        let mut others: Vec<Value> = Vec::new();
+        let nothing = own.is_array().then(|| json!([]));
+        let values = means.others.iter().map(|other| other[row.name].clone());
+        for value in values.chain(nothing) {
+            if !value.is_null() && value != *own && !others.contains(&value) {
+                others.push(value);
+            }
+        }
+        others
     }
 
     /// What the manifest does not set stays as somebody made it.
@@ -253,24 +288,30 @@ impl<'a> Case<'a> {
             return Ok(false);
         }
         let row = rows[means.index.index(rows.len())];
-        Ok(self.drift(&row, means.other)? != Drift::Untried)
+        let Some(value) = self.others(&row, means).into_iter().next() else {
+            return Ok(false);
+        };
+        Ok(self.drift(&row, &value)? != Drift::Untried)
     }
 
     /// The fields that can be changed in place, and that the manifest sets or does not.
     fn changeable(&self, set: bool) -> Vec<Row> {
-        let rows = self.wanted.kind.rows().into_iter().filter(in_place);
-        rows.filter(|row| self.want[row.name].is_null() != set)
+        let kind = self.wanted.kind;
+        let is_noticed = |row: &Row| {
+            let mut known = UNNOTICED.iter();
+            !known.any(|it| (it.0, it.1) == (kind.name(), row.name))
+        };
+        let rows = kind.rows().into_iter().filter(in_place);
+        rows.filter(|row| !set || is_noticed(row))
+            .filter(|row| self.want[row.name].is_null() != set)
             .collect()
     }
 
     /// Somebody changes a field.
     fn drift(&mut self, row: &Row, other: &Value) -> Result<Drift, String> {
         let kind = self.wanted.kind;
-        if other[row.name].is_null() {
-            return Ok(Drift::Untried);
-        }
         let mut spec = self.wanted.spec.clone();
-        spec[row.name] = other[row.name].clone();
+        spec[row.name] = other.clone();
         let Some(changed) = self.cloud.wanted(kind, &spec) else {
             return Ok(Drift::Untried);
         };

@@ -425,7 +425,6 @@ impl Spec {
     }
 
     fn check_metadata(&self, complaints: &mut Vec<Complaint>) {
-        let mut keys = BTreeSet::new();
         for (index, Metadata { key, value }) in self.metadata.iter().flatten().enumerate() {
             let (field, message) = if key.starts_with(KEY_PREFIX) {
                 (
@@ -437,8 +436,6 @@ impl Spec {
                     "key",
                     "a key is 1 to 255 letters, digits, spaces and `-_:.`".to_owned(),
                 )
-            } else if !keys.insert(key) {
-                ("key", format!("the key `{key}` is given twice"))
             } else if value.len() > 255 {
                 ("value", "a value has at most 255 characters".to_owned())
             } else {
