@@ -42,7 +42,7 @@ use stackward::kinds::erased::AnyKind;
 
 use cloud::{Cloud, accept};
 use coverage::{Coverage, Gap, Lack};
-use known::{HINTS, Told, UNNOTICED, UNREPAIRED, UNTRIED, told};
+use known::{HINTS, Told, UNNOTICED, UNREPAIRED, UNTRIED, told, told_in};
 use laws::{Means, Outcome, hold, in_place, laws};
 use schema::Schema;
 
@@ -69,8 +69,8 @@ struct Tally<'a> {
     refusals: BTreeMap<String, usize>,
     complaints: BTreeMap<String, usize>,
     coverage: Coverage,
-    /// The properties that have none of their own.
-    leaves: Vec<String>,
+    /// The properties that have none of their own, or are told as one.
+    leaves: BTreeSet<String>,
     /// The properties whose wrong projection would have been noticed.
     compared: BTreeSet<String>,
     /// The fields that somebody changed, and the daemon changed back.
@@ -291,7 +291,9 @@ impl<'a> Tally<'a> {
             counts: BTreeMap::new(),
             refusals: BTreeMap::new(),
             complaints: BTreeMap::new(),
-            leaves: coverage.leaves(),
+            leaves: (coverage.leaves().iter())
+                .map(|path| told_in(kind.name(), path).to_owned())
+                .collect(),
             coverage,
             compared: BTreeSet::new(),
             repaired: BTreeSet::new(),

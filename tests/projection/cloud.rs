@@ -36,6 +36,10 @@ const MAGIC: &[(&str, usize, &[u8])] = &[
     ("iso", 0x8001, b"CD001"),
 ];
 
+/// Fields whose value means something only together with another field's: nobody who changes that
+/// one keeps it. Kind, the other field, the field.
+const TOGETHER: &[(&str, &str, &str)] = &[("FloatingIP", "portRef", "fixedIP")];
+
 /// The cloud as it is before, and the file that manifests name.
 pub struct Cloud {
     before: Sim,
@@ -485,6 +489,13 @@ impl Trial {
             };
             let mut spec = have.clone();
             spec[field] = to.clone();
+            // What is told of the old value is no part of the new one.
+            for (.., told) in TOGETHER
+                .iter()
+                .filter(|it| it.0 == kind.name() && it.1 == field)
+            {
+                spec[*told] = Value::Null;
+            }
             let differences = diff(&rows, &spec, &have);
             let intent = match (&found.health, differences.first()) {
                 (Health::Ready, None) => return true,

@@ -67,6 +67,8 @@ pub const HINTS: &[(&str, &str, &str)] = &[
 pub enum Told {
     /// In no answer, so that `project` cannot either.
     Never,
+    /// All that it says together, in other words.
+    Whole,
     /// Not of every object: nothing there is no difference, another value is one.
     Sometimes,
 }
@@ -116,6 +118,7 @@ pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
         Told::Never,
         "words of Neutron that its kind does not know",
     ),
+    ("Server", "/userData", Told::Whole, "a digest of it is told"),
     (
         "Server",
         "/networks",
@@ -203,6 +206,18 @@ pub const UNTRIED: &[(&str, &str, &str)] = &[];
 
 /// How far the answers tell the property; `None` if in every one.
 pub fn told(kind: &str, path: &str) -> Option<Told> {
+    known(kind, path).map(|(_, told)| told)
+}
+
+/// The property as it is told: itself, or what it is a part of.
+pub fn told_in<'p>(kind: &str, path: &'p str) -> &'p str {
+    match known(kind, path) {
+        Some((whole, Told::Whole)) => whole,
+        _ => path,
+    }
+}
+
+fn known(kind: &str, path: &str) -> Option<(&'static str, Told)> {
     let within = |of: &str| {
         path.strip_prefix(of)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -210,7 +225,7 @@ pub fn told(kind: &str, path: &str) -> Option<Told> {
     let mut known = UNTOLD.iter();
     known
         .find(|(name, of, ..)| *name == kind && within(of))
-        .map(|(_, _, told, _)| *told)
+        .map(|(_, of, told, _)| (*of, *told))
 }
 
 /// `spec` with what no answer tells as `whole` has it.

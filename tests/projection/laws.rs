@@ -1,6 +1,7 @@
 //! What has to be true of every object, whatever its kind.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -272,8 +273,9 @@ impl<'a> Case<'a> {
         let own = &self.wanted.spec[row.name];
         let mut others: Vec<Value> = Vec::new();
         let nothing = own.is_array().then(|| json!([]));
+        let near = Some(next_to(own));
         let values = means.others.iter().map(|other| other[row.name].clone());
-        for value in values.chain(nothing) {
+        for value in values.chain(nothing).chain(near) {
             if !value.is_null() && value != *own && !others.contains(&value) {
                 others.push(value);
             }
@@ -430,6 +432,23 @@ pub const fn in_place(row: &Row) -> bool {
         row.class,
         Class::Update | Class::Action | Class::Members | Class::Disrupt | Class::Lose
     )
+}
+
+/// The same with the addresses that come after.
+fn next_to(value: &Value) -> Value {
+    match value {
+        Value::String(text) => match text.parse() {
+            Ok(IpAddr::V4(ip)) => json!(Ipv4Addr::from(u32::from(ip) + 1)),
+            Ok(IpAddr::V6(ip)) => json!(Ipv6Addr::from(u128::from(ip) + 1)),
+            Err(_) => value.clone(),
+        },
+        Value::Object(map) => {
+            let all = map.iter();
+            Value::Object(all.map(|(key, it)| (key.clone(), next_to(it))).collect())
+        }
+        Value::Array(all) => all.iter().map(next_to).collect(),
+        _ => value.clone(),
+    }
 }
 
 fn without_nulls(value: &Value) -> Value {

@@ -158,6 +158,9 @@ impl<'k> Place<'k> {
     }
 
     fn may_be_untold(&self) -> bool {
-        told(self.kind, &self.path).is_some()
+        matches!(
+            told(self.kind, &self.path),
+            Some(Told::Never | Told::Sometimes)
+        )
     }
 }

@@ -138,13 +138,13 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// Values in which the property at these steps is set, is this choice, or is left out. What
-    /// else there is is random, or, half of the time, what is required and no more.
+    /// Values in which the property at these steps is set, is this choice, or is left out. Beside it
+    /// there is what is required and no more, a little, or anything.
     pub fn toward(self, steps: &[&str], end: &End) -> BoxedStrategy<Value> {
-        prop_oneof![self.walk(steps, end, true), self.walk(steps, end, false)].boxed()
+        Union::new([0.02, 0.2, 0.5].map(|beside| self.walk(steps, end, beside))).boxed()
     }
 
-    fn walk(self, steps: &[&str], end: &End, few: bool) -> BoxedStrategy<Value> {
+    fn walk(self, steps: &[&str], end: &End, beside: f64) -> BoxedStrategy<Value> {
         let it = self.plain();
         let Some((step, rest)) = steps.split_first() else {
             return match end {
@@ -155,12 +155,14 @@ impl<'a> Schema<'a> {
         let leads = |it: &Self| it.plain().leads(step);
         let alternatives: Vec<_> = it.alternatives().into_iter().filter(leads).collect();
         if !alternatives.is_empty() {
-            let all = alternatives.into_iter().map(|it| it.walk(steps, end, few));
+            let all = alternatives
+                .into_iter()
+                .map(|it| it.walk(steps, end, beside));
             return Union::new(all).boxed();
         }
         if *step == "*" {
-            let one = it.to(&it.at["items"]).walk(rest, end, few);
-            let most = if few { 0 } else { 2 };
+            let one = it.to(&it.at["items"]).walk(rest, end, beside);
+            let most = if beside > 0.1 { 2 } else { 0 };
             let others = prop::collection::vec(it.to(&it.at["items"]).strategy(), 0..=most);
             return (one, others)
                 .prop_map(|(one, mut list)| {
@@ -171,16 +173,14 @@ impl<'a> Schema<'a> {
         }
         it.of(|name, it, required| {
             if name != *step {
-                let left_out = few && !required;
-                return if left_out {
-                    Just(None).boxed()
-                } else {
-                    it.maybe(required)
+                return match required {
+                    true => it.maybe(required),
+                    false => prop::option::weighted(beside, it.strategy()).boxed(),
                 };
             }
             match end {
                 End::Unset if rest.is_empty() => Just(None).boxed(),
-                _ => it.walk(rest, end, few).prop_map(Some).boxed(),
+                _ => it.walk(rest, end, beside).prop_map(Some).boxed(),
             }
         })
     }
