@@ -225,7 +225,7 @@ impl Cloud {
     /// What a field of something that there is says.
     fn field(&self, kind: &str, name: &str, path: &str) -> Option<String> {
         let document = self.statuses.get(&(find(kind)?.name(), name.to_owned()))?;
-        let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+        let pointer = path.replace(['.', '['], "/").replace(']', "");
         let value = document.pointer(&format!("/{pointer}"))?;
         Some(
             value
