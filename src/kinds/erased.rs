@@ -12,7 +12,7 @@ use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::call::{Call, List, Reply, Service};
-use super::field::{Change, Class, Row};
+use super::field::{Change, Class, Compare, Row};
 pub use super::found::Found;
 pub use super::intent::Intent;
 pub use super::laws::unclassified;
@@ -315,6 +315,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     .map_err(|known| with(known, asked))?;
                 let exists = matches!(manifest.policy.adopt, Some(Adopt::Id(_)));
                 problems.extend(unadoptable::<K>(manifest));
+                problems.extend(keys_given_twice::<K>(manifest, base, value));
                 for complaint in K::check(&spec) {
                     if complaint.at_birth && exists {
                         continue;
@@ -629,6 +630,26 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
 }
 
 /// What cannot carry our marker, and has no key of its own either, cannot be taken over.
+/// A key has one value: with two, each look would see another one than one of them.
+fn keys_given_twice<K: Kind>(manifest: &Manifest, base: &str, spec: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for field in K::FIELDS {
+        let (Compare::Pairs(key, _), Some(pairs)) = (field.compare, spec[field.name].as_array())
+        else {
+            continue;
+        };
+        for (index, pair) in pairs.iter().enumerate() {
+            let name = pair[key].as_str().unwrap_or_default();
+            if pairs[..index].iter().any(|it| it[key] == name) {
+                let pointer = format!("{base}/{}/{index}/{key}", field.name);
+                let message = format!("the {key} `{name}` is given twice");
+                problems.push(manifest.problem(&pointer, Code::InvalidValue, message, None));
+            }
+        }
+    }
+    problems
+}
+
 fn unadoptable<K: Kind>(manifest: &Manifest) -> Option<Problem> {
     let asks = manifest.policy.adopt.is_some() && !K::ADOPTABLE;
     let message = format!(

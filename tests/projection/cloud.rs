@@ -36,6 +36,10 @@ const MAGIC: &[(&str, usize, &[u8])] = &[
     ("iso", 0x8001, b"CD001"),
 ];
 
+/// Fields whose value means something only together with another field's: nobody who changes that
+/// one keeps it. Kind, the other field, the field.
+const TOGETHER: &[(&str, &str, &str)] = &[("FloatingIP", "portRef", "fixedIP")];
+
 /// The cloud as it is before, and the file that manifests name.
 pub struct Cloud {
     before: Sim,
@@ -221,7 +225,7 @@ impl Cloud {
     /// What a field of something that there is says.
     fn field(&self, kind: &str, name: &str, path: &str) -> Option<String> {
         let document = self.statuses.get(&(find(kind)?.name(), name.to_owned()))?;
-        let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+        let pointer = path.replace(['.', '['], "/").replace(']', "");
         let value = document.pointer(&format!("/{pointer}"))?;
         Some(
             value
@@ -330,29 +334,30 @@ impl Cloud {
             let file = file.unwrap();
             (file.file_name().into_string().unwrap(), file.path())
         });
+        let mut sim = self.before.beside(OWNER);
+        sim.deleted = Some(Vec::new());
         Trial {
-            sim: self.before.beside(OWNER),
+            sim,
             assets: named.collect(),
         }
     }
 
-    /// A spec that was projected: `None` where its kind does not accept it as it is, or where it
-    /// refers to what was made together with the object.
-    pub fn projected(&self, kind: &'static dyn AnyKind, spec: Value) -> Option<Wanted> {
-        let accepted = accept(kind, &spec).ok()?;
+    /// A spec that was projected from what `from` made: `None` where its kind does not accept it as
+    /// it is, or where it refers to what was made together with the object.
+    pub fn projected(&self, from: &Wanted, spec: Value) -> Option<Wanted> {
+        let accepted = accept(from.kind, &spec).ok()?;
         let is_there = |need: &Declared| match &need.what {
             DeclaredWhat::Object {
                 kind,
                 reference: Ref::Id(id),
             } => self.there[kind].contains(id),
-            _ => false,
+            _ => from.accepted.needs.iter().any(|it| it == need),
         };
-        let beside = Vec::new();
         accepted.needs.iter().all(is_there).then_some(Wanted {
-            kind,
+            kind: from.kind,
             spec,
             accepted,
-            beside,
+            beside: from.beside.clone(),
         })
     }
 }
@@ -387,8 +392,18 @@ impl Trial {
     /// Whether the service took it and failed on it afterwards: no manifest here lets it be deleted
     /// for anything else.
     pub fn is_refused_later(&self) -> bool {
-        let writes = self.sim.writes();
-        writes.iter().any(|it| it.contains("/x: delete DELETE "))
+        !self.deleted().is_empty() && self.deleted_wrongly().is_none()
+    }
+
+    /// In which state it was when the daemon deleted it, if it had not failed.
+    pub fn deleted_wrongly(&self) -> Option<String> {
+        let mut all = self.deleted().iter();
+        let wrong = all.find(|(_, health)| !matches!(health, Some(Health::Stuck { .. })));
+        wrong.map(|(_, health)| format!("{health:?}"))
+    }
+
+    fn deleted(&self) -> &[(Key, Option<Health>)] {
+        self.sim.deleted.as_deref().unwrap_or_default()
     }
 
     /// The id of the object, once it is there.
@@ -474,6 +489,13 @@ impl Trial {
             };
             let mut spec = have.clone();
             spec[field] = to.clone();
+            // What is told of the old value is no part of the new one.
+            for (.., told) in TOGETHER
+                .iter()
+                .filter(|it| it.0 == kind.name() && it.1 == field)
+            {
+                spec[*told] = Value::Null;
+            }
             let differences = diff(&rows, &spec, &have);
             let intent = match (&found.health, differences.first()) {
                 (Health::Ready, None) => return true,

@@ -1,13 +1,17 @@
 //! What has to be true of every object, whatever its kind.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use stackward::kinds::erased::AnyKind;
 use stackward::kinds::field::{Class, Compare, Row, diff};
+use stackward::kinds::need::DeclaredWhat;
 
 use crate::cloud::{Cloud, MINUTE, Trial, Wanted};
+use crate::known::{UNNOTICED, completed};
+use crate::like::{shown, unlike};
 
 /// What came of one spec.
 pub enum Outcome {
@@ -24,8 +28,21 @@ pub enum Outcome {
 pub struct Held {
     /// The laws that could be tried.
     pub laws: Vec<&'static str>,
-    /// The fields whose wrong projection would have been noticed.
-    pub seen: BTreeSet<&'static str>,
+    /// The properties whose wrong projection would have been noticed.
+    pub compared: BTreeSet<String>,
+    /// The fields that somebody changed and the daemon changed back.
+    pub repaired: BTreeSet<&'static str>,
+}
+
+/// What a spec is to be tried with.
+pub struct Means<'m> {
+    /// Where other values are from.
+    pub others: &'m [Value],
+    pub index: Index,
+    /// The properties of which a wrong projection is to show.
+    pub uncompared: Vec<&'m str>,
+    /// The fields that are to be repaired.
+    pub unrepaired: Vec<&'m str>,
 }
 
 /// Leave for all that can be repaired in place.
@@ -33,24 +50,51 @@ pub fn lifecycle() -> Value {
     json!({"disrupt": "Allow", "loseData": "Allow"})
 }
 
-/// Tries every law on one spec; `other` is where other values are from.
-pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outcome {
+/// The laws that apply to a kind.
+pub fn laws(kind: &dyn AnyKind) -> Vec<&'static str> {
+    let rows = kind.rows();
+    let required = kind.schemas().spec["required"].clone();
+    let is_optional = |row: &&Row| {
+        let all = required.as_array();
+        !all.is_some_and(|all| all.iter().any(|it| it == row.name))
+    };
+    let mut changeable = rows.iter().filter(|row| in_place(row));
+    let mut laws = vec!["projected", "twice"];
+    let has_pairs = changeable
+        .clone()
+        .any(|row| matches!(row.compare, Compare::Pairs(..)));
+    if has_pairs {
+        laws.push("foreign");
+    }
+    if changeable.clone().next().is_some() {
+        laws.push("repaired");
+    }
+    if changeable.any(|row| is_optional(&row)) {
+        laws.push("unset");
+    }
+    laws
+}
+
+/// Tries every law on one spec.
+pub fn hold(cloud: &Cloud, wanted: &Wanted, means: &Means<'_>) -> Outcome {
     let mut case = match Case::made(cloud, wanted) {
         Ok(case) => case,
         Err(outcome) => return outcome,
     };
+    let uncompared = means.uncompared.iter().copied();
     let mut held = Held {
         laws: vec!["projected"],
-        seen: case.seen(),
+        compared: shown(wanted.kind, &case.want, &case.have, uncompared),
+        repaired: BTreeSet::new(),
     };
     let laws: [(&'static str, Law<'_>); 4] = [
-        ("twice", &|case| case.is_made_twice_alike()),
-        ("foreign", &|case| case.foreign_keys_stay()),
-        ("repaired", &|case| case.drift(other, index, true)),
-        ("unset", &|case| case.drift(other, index, false)),
+        ("twice", &|case, _| case.is_made_twice_alike()),
+        ("foreign", &|case, held| case.foreign_keys_stay(held)),
+        ("repaired", &|case, held| case.repairs(means, held)),
+        ("unset", &|case, _| case.leaves_alone(means)),
     ];
     for (name, law) in laws {
-        match law(&mut case) {
+        match law(&mut case, &mut held) {
             Ok(true) => held.laws.push(name),
             Ok(false) => {}
             Err(how) => return Outcome::Broken(format!("{name}: {how}")),
@@ -60,7 +104,7 @@ pub fn hold(cloud: &Cloud, wanted: &Wanted, other: &Value, index: Index) -> Outc
 }
 
 /// One law on one object.
-type Law<'l> = &'l dyn Fn(&mut Case<'_>) -> Verdict;
+type Law<'l> = &'l dyn Fn(&mut Case<'_>, &mut Held) -> Verdict;
 
 /// Whether a law could be tried; how it does not hold.
 type Verdict = Result<bool, String>;
@@ -102,17 +146,6 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The fields that are compared in earnest: were one projected otherwise, it would show.
-    fn seen(&self) -> BTreeSet<&'static str> {
-        let shows = |row: &Row| {
-            let mut have = self.have.clone();
-            have[row.name] = otherwise(&self.have[row.name]);
-            !unlike(self.wanted.kind, &self.want, &have).is_empty()
-        };
-        let rows = self.wanted.kind.rows().into_iter();
-        rows.filter(shows).map(|row| row.name).collect()
-    }
-
     /// Nothing is written as long as nothing changes.
     fn quiet(&mut self) -> Result<(), String> {
         let before = self.trial.sim.writes().len();
@@ -130,7 +163,19 @@ impl<'a> Case<'a> {
     /// What is made of the projection is the same again.
     fn is_made_twice_alike(&mut self) -> Verdict {
         let kind = self.wanted.kind;
-        let Some(again) = self.cloud.projected(kind, without_nulls(&self.have)) else {
+        let mut whole = completed(kind.name(), self.have.clone(), &self.wanted.spec);
+        // Of a text from elsewhere a digest is seen; the manifest says where the text is.
+        for need in &self.wanted.accepted.needs {
+            let is_text = !matches!(need.what, DeclaredWhat::Object { .. });
+            let (as_wanted, place) = (
+                self.wanted.spec.pointer(&need.pointer),
+                whole.pointer_mut(&need.pointer),
+            );
+            if let (true, Some(as_wanted), Some(place)) = (is_text, as_wanted, place) {
+                *place = as_wanted.clone();
+            }
+        }
+        let Some(again) = self.cloud.projected(self.wanted, without_nulls(&whole)) else {
             return Ok(false);
         };
         let (mut trial, id) = match make(self.cloud, &again) {
@@ -152,7 +197,7 @@ impl<'a> Case<'a> {
     }
 
     /// Keys of others stay, and do not show.
-    fn foreign_keys_stay(&mut self) -> Verdict {
+    fn foreign_keys_stay(&mut self, held: &mut Held) -> Verdict {
         let kind = self.wanted.kind;
         let mut tried = false;
         for row in kind.rows() {
@@ -176,8 +221,12 @@ impl<'a> Case<'a> {
                 continue;
             }
             tried = true;
+            let between = self.have_now()?;
             self.settle()?;
             let have = self.have_now()?;
+            if !diff(&[row], &self.want, &between).is_empty() {
+                held.repaired.insert(row.name);
+            }
             if !have[row.name]
                 .as_array()
                 .is_some_and(|all| all.contains(&foreign))
@@ -189,31 +238,92 @@ impl<'a> Case<'a> {
         Ok(tried)
     }
 
-    /// Somebody changes a field: it is repaired if the manifest sets it, and left alone if not.
-    fn drift(&mut self, other: &Value, index: Index, set: bool) -> Verdict {
-        let kind = self.wanted.kind;
-        let rows: Vec<Row> = kind
-            .rows()
-            .into_iter()
-            .filter(|row| in_place(row) && !other[row.name].is_null())
-            .filter(|row| self.want[row.name].is_null() != set)
-            .collect();
+    /// What the manifest sets is repaired: each field that is to be, and one more.
+    fn repairs(&mut self, means: &Means<'_>, held: &mut Held) -> Verdict {
+        let rows = self.changeable(true);
         if rows.is_empty() {
             return Ok(false);
         }
-        let row = rows[index.index(rows.len())];
-        let mut spec = self.wanted.spec.clone();
-        spec[row.name] = other[row.name].clone();
-        let Some(changed) = self.cloud.wanted(kind, &spec) else {
+        let any = rows[means.index.index(rows.len())].name;
+        let mut tried = false;
+        for row in rows {
+            let is_lacking = means.unrepaired.contains(&row.name);
+            if !is_lacking && row.name != any {
+                continue;
+            }
+            let most = if is_lacking { usize::MAX } else { 1 };
+            for value in self.others(&row, means).into_iter().take(most) {
+                match self.drift(&row, &value)? {
+                    Drift::Untried | Drift::Left => continue,
+                    // It stays as it is, and so do others then.
+                    Drift::Said => return Ok(true),
+                    Drift::Mended => {
+                        tried = true;
+                        held.repaired.insert(row.name);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(tried)
+    }
+
+    /// What somebody else might write into a field.
+    fn others(&self, row: &Row, means: &Means<'_>) -> Vec<Value> {
+        let own = &self.wanted.spec[row.name];
+        let mut others: Vec<Value> = Vec::new();
+        let nothing = own.is_array().then(|| json!([]));
+        let near = Some(next_to(own));
+        let values = means.others.iter().map(|other| other[row.name].clone());
+        for value in values.chain(nothing).chain(near) {
+            if !value.is_null() && value != *own && !others.contains(&value) {
+                others.push(value);
+            }
+        }
+        others
+    }
+
+    /// What the manifest does not set stays as somebody made it.
+    fn leaves_alone(&mut self, means: &Means<'_>) -> Verdict {
+        let rows = self.changeable(false);
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let row = rows[means.index.index(rows.len())];
+        let Some(value) = self.others(&row, means).into_iter().next() else {
             return Ok(false);
         };
+        Ok(self.drift(&row, &value)? != Drift::Untried)
+    }
+
+    /// The fields that can be changed in place, and that the manifest sets or does not.
+    fn changeable(&self, set: bool) -> Vec<Row> {
+        let kind = self.wanted.kind;
+        let is_noticed = |row: &Row| {
+            let mut known = UNNOTICED.iter();
+            !known.any(|it| (it.0, it.1) == (kind.name(), row.name))
+        };
+        let rows = kind.rows().into_iter().filter(in_place);
+        rows.filter(|row| !set || is_noticed(row))
+            .filter(|row| self.want[row.name].is_null() != set)
+            .collect()
+    }
+
+    /// Somebody changes a field.
+    fn drift(&mut self, row: &Row, other: &Value) -> Result<Drift, String> {
+        let kind = self.wanted.kind;
+        let mut spec = self.wanted.spec.clone();
+        spec[row.name] = other.clone();
+        let Some(changed) = self.cloud.wanted(kind, &spec) else {
+            return Ok(Drift::Untried);
+        };
         let Ok(resolved) = self.cloud.resolved(&changed) else {
-            return Ok(false);
+            return Ok(Drift::Untried);
         };
         let value = resolved[row.name].clone();
         let before = self.have_now()?;
         if value.is_null() || !self.trial.by_hand(kind, &self.id, row.name, &value) {
-            return Ok(false);
+            return Ok(Drift::Untried);
         }
         let between = self.have_now()?;
         let is_drift = !diff(&kind.rows(), &self.want, &between).is_empty();
@@ -222,7 +332,7 @@ impl<'a> Case<'a> {
             // What the API cannot take back (a volume grown, a scope shared) is said in words.
             let refused = self.trial.trouble(kind).is_some_and(|it| it.0 == "Refused");
             if refused && self.trial.sim.writes().len() == writes {
-                return Ok(true);
+                return Ok(Drift::Said);
             }
             return Err(format!(
                 "{} was {}, by hand {}: {why}",
@@ -244,7 +354,12 @@ impl<'a> Case<'a> {
             ));
         }
         self.agrees(&after)?;
-        Ok(is_drift || !set)
+        let was_drift = !diff(&[*row], &self.want, &between).is_empty();
+        Ok(if was_drift {
+            Drift::Mended
+        } else {
+            Drift::Left
+        })
     }
 
     fn settle(&mut self) -> Result<(), String> {
@@ -271,11 +386,30 @@ impl<'a> Case<'a> {
     }
 }
 
+/// What became of a change by somebody else.
+#[derive(PartialEq, Eq)]
+enum Drift {
+    /// It could not be made.
+    Untried,
+    /// It was changed back.
+    Mended,
+    /// It was no difference to the manifest, and stayed.
+    Left,
+    /// What the API cannot take back was said in words.
+    Said,
+}
+
 /// Makes what is wanted in a new copy of the cloud.
 fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
     let mut trial = cloud.trial();
     trial.declare(wanted, &lifecycle());
     let trouble = trial.trouble(wanted.kind);
+    if let Some(deleted) = trial.deleted_wrongly() {
+        return Err(Outcome::Broken(format!(
+            "deleted although it was {deleted}: {trouble:?}\n{}",
+            trial.sim.trace.join("\n")
+        )));
+    }
     match (trouble, trial.id(wanted.kind)) {
         (None, Some(id)) => Ok((trial, id)),
         (Some(("Refused" | "NotOurs" | "Quota" | "Invalid" | "Stuck", why)), _) => {
@@ -292,111 +426,28 @@ fn make(cloud: &Cloud, wanted: &Wanted) -> Result<(Trial, String), Outcome> {
     }
 }
 
-const fn in_place(row: &Row) -> bool {
+/// Whether a change of the field needs no new object.
+pub const fn in_place(row: &Row) -> bool {
     matches!(
         row.class,
         Class::Update | Class::Action | Class::Members | Class::Disrupt | Class::Lose
     )
 }
 
-/// The fields of `have` that are not as `want` sets them. Written down anew, and not as the engine
-/// has it: what matters at birth is compared as well, where it is told.
-fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for row in kind.rows() {
-        let (wanted, there) = (&want[row.name], &have[row.name]);
-        let is_birth = row.class == Class::Birth;
-        if wanted.is_null() || ((is_birth || row.compare == Compare::IfTold) && there.is_null()) {
-            continue;
-        }
-        let told = if is_birth {
-            told(wanted, there)
-        } else {
-            wanted.clone()
-        };
-        let wanted = &told;
-        if !is_like(row.compare, wanted, there) {
-            wrong.push(format!("{}: {wanted} wanted, {there} there", row.name));
-        }
-    }
-    wrong
-}
-
-/// Another value, wherever the value says anything.
-fn otherwise(value: &Value) -> Value {
+/// The same with the addresses that come after.
+fn next_to(value: &Value) -> Value {
     match value {
-        Value::Null => Value::Null,
-        Value::Bool(it) => json!(!it),
-        Value::Number(it) => json!(it.as_i64().unwrap_or_default() + 1),
-        Value::String(it) => json!(format!("{it}-otherwise")),
-        Value::Array(all) if all.is_empty() => json!(["otherwise"]),
-        Value::Array(all) => all.iter().map(otherwise).collect(),
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .map(|(key, it)| (key.clone(), otherwise(it)))
-                .collect(),
-        ),
-    }
-}
-
-/// The part of a value that is told at all.
-fn told(want: &Value, have: &Value) -> Value {
-    match (want, have) {
-        (Value::Object(want), Value::Object(have)) => {
-            let both = want
-                .iter()
-                .filter_map(|(key, it)| Some((key, it, have.get(key)?)));
-            Value::Object(
-                both.map(|(key, it, there)| (key.clone(), told(it, there)))
-                    .collect(),
-            )
+        Value::String(text) => match text.parse() {
+            Ok(IpAddr::V4(ip)) => json!(Ipv4Addr::from(u32::from(ip) + 1)),
+            Ok(IpAddr::V6(ip)) => json!(Ipv6Addr::from(u128::from(ip) + 1)),
+            Err(_) => value.clone(),
+        },
+        Value::Object(map) => {
+            let all = map.iter();
+            Value::Object(all.map(|(key, it)| (key.clone(), next_to(it))).collect())
         }
-        _ => want.clone(),
-    }
-}
-
-fn is_like(compare: Compare, want: &Value, have: &Value) -> bool {
-    let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let within = |some: &Value, of: &Value| {
-        let of = all(of);
-        all(some)
-            .iter()
-            .all(|it| of.iter().any(|other| holds(other, it)))
-    };
-    match compare {
-        Compare::Value | Compare::IfTold => holds(have, want),
-        Compare::Set => within(want, have) && within(have, want),
-        Compare::Pairs(..) | Compare::Contains => within(want, have),
-        Compare::Elements(identity) => {
-            let of = all(have);
-            let there = |it: &Value| of.iter().any(|other| is_element(identity, it, other));
-            all(want).iter().all(there) && all(want).len() == of.len()
-        }
-    }
-}
-
-/// What does not make an element another one is given when it is made, and may not be told: a rule
-/// that a group is born with has no description.
-fn is_element(identity: &[&str], want: &Value, have: &Value) -> bool {
-    let mut want = want.clone();
-    if let Some(map) = want.as_object_mut().filter(|_| !identity.is_empty()) {
-        map.retain(|key, _| identity.contains(&key.as_str()) || !have[key].is_null());
-    }
-    holds(have, &want)
-}
-
-/// Everything that `want` says, `have` says as well.
-fn holds(have: &Value, want: &Value) -> bool {
-    match (have, want) {
-        (_, Value::Null) => true,
-        (Value::Null, Value::Object(want)) => want.values().all(|it| holds(have, it)),
-        (Value::Object(have), Value::Object(want)) => want
-            .iter()
-            .all(|(key, it)| it.is_null() || have.get(key).is_some_and(|there| holds(there, it))),
-        (Value::Array(have), Value::Array(want)) => {
-            have.len() == want.len() && have.iter().zip(want).all(|(there, it)| holds(there, it))
-        }
-        _ => have == want,
+        Value::Array(all) => all.iter().map(next_to).collect(),
+        _ => value.clone(),
     }
 }
 

@@ -1,37 +1,38 @@
-//! Specs from a kind's own JSON Schema: what the schema allows is generated, in every spelling, and
-//! which of its properties have been tried is counted.
+//! Specs from a kind's own JSON Schema: what the schema allows is generated, in every spelling.
 //!
 //! What a kind's specs look like is not known here. Where a schema says too little, it is the
 //! schema that has to say more.
-
-use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::strategy::Union;
 use serde_json::{Map, Value, json};
 
 /// A schema together with the definitions that it refers to.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Schema<'a> {
     root: &'a Value,
-    at: &'a Value,
+    pub at: &'a Value,
 }
 
-/// How often each property was set, and not set, in the specs that came so far.
-#[derive(Debug, Default, Clone)]
-pub struct Coverage(pub BTreeMap<String, (usize, usize)>);
+/// What a property is to be.
+#[derive(Debug, Clone)]
+pub enum End {
+    Set,
+    Unset,
+    Choice(Value),
+}
 
 impl<'a> Schema<'a> {
     pub fn new(root: &'a Value) -> Self {
         Self { root, at: root }
     }
 
-    fn to(self, at: &'a Value) -> Self {
+    pub fn to(self, at: &'a Value) -> Self {
         Self { at, ..self }
     }
 
     /// The same without detours: references followed, `null` left out.
-    fn plain(self) -> Self {
+    pub fn plain(self) -> Self {
         if let Some(name) = self.at["$ref"].as_str().filter(|_| !self.is_reference()) {
             let place = name.trim_start_matches('#');
             return self.to(self.root.pointer(place).unwrap()).plain();
@@ -42,7 +43,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    fn alternatives(self) -> Vec<Self> {
+    pub fn alternatives(self) -> Vec<Self> {
         let list = self.at["anyOf"].as_array().or(self.at["oneOf"].as_array());
         list.into_iter()
             .flatten()
@@ -51,7 +52,7 @@ impl<'a> Schema<'a> {
             .collect()
     }
 
-    fn is_reference(self) -> bool {
+    pub fn is_reference(self) -> bool {
         self.at["$ref"]
             .as_str()
             .is_some_and(|it| it.ends_with("/Ref"))
@@ -65,7 +66,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    fn properties(self) -> Vec<(&'a str, Self, bool)> {
+    pub fn properties(self) -> Vec<(&'a str, Self, bool)> {
         let required = |name: &str| {
             let all = self.at["required"].as_array();
             all.is_some_and(|all| all.iter().any(|it| it == name))
@@ -137,6 +138,68 @@ impl<'a> Schema<'a> {
         }
     }
 
+    /// Values in which the property at these steps is set, is this choice, or is left out. Beside it
+    /// there is what is required and no more, a little, or anything.
+    pub fn toward(self, steps: &[&str], end: &End) -> BoxedStrategy<Value> {
+        Union::new([0.02, 0.2, 0.5].map(|beside| self.walk(steps, end, beside))).boxed()
+    }
+
+    fn walk(self, steps: &[&str], end: &End, beside: f64) -> BoxedStrategy<Value> {
+        let it = self.plain();
+        let Some((step, rest)) = steps.split_first() else {
+            return match end {
+                End::Choice(choice) => Just(choice.clone()).boxed(),
+                End::Set | End::Unset => it.strategy(),
+            };
+        };
+        let leads = |it: &Self| it.plain().leads(step);
+        let alternatives: Vec<_> = it.alternatives().into_iter().filter(leads).collect();
+        if !alternatives.is_empty() {
+            let all = alternatives
+                .into_iter()
+                .map(|it| it.walk(steps, end, beside));
+            return Union::new(all).boxed();
+        }
+        if *step == "*" {
+            let one = it.to(&it.at["items"]).walk(rest, end, beside);
+            let most = if beside > 0.1 { 2 } else { 0 };
+            let others = prop::collection::vec(it.to(&it.at["items"]).strategy(), 0..=most);
+            return (one, others)
+                .prop_map(|(one, mut list)| {
+                    list.push(one);
+                    Value::Array(list)
+                })
+                .boxed();
+        }
+        it.of(|name, it, required| {
+            if name != *step {
+                return match required {
+                    true => it.maybe(required),
+                    false => prop::option::weighted(beside, it.strategy()).boxed(),
+                };
+            }
+            match end {
+                End::Unset if rest.is_empty() => Just(None).boxed(),
+                _ => it.walk(rest, end, beside).prop_map(Some).boxed(),
+            }
+        })
+    }
+
+    /// Whether a step goes anywhere from here.
+    fn leads(self, step: &str) -> bool {
+        if step == "*" {
+            return self.at["items"].is_object();
+        }
+        self.at["properties"][step] != Value::Null
+            || self.alternatives().iter().any(|it| it.plain().leads(step))
+    }
+
+    /// Everything set that there is at the top.
+    pub fn whole(self) -> BoxedStrategy<Value> {
+        self.plain()
+            .of(|_, it, _| it.strategy().prop_map(Some).boxed())
+    }
+
     fn object(self) -> BoxedStrategy<Value> {
         if let Some(values) = self.values() {
             let names = self.to(&self.at["propertyNames"]);
@@ -151,10 +214,18 @@ impl<'a> Schema<'a> {
                 .prop_map(|map| json!(map))
                 .boxed();
         }
+        self.of(|_, it, required| it.maybe(required))
+    }
+
+    /// An object of these properties.
+    fn of(
+        self,
+        property: impl Fn(&str, Self, bool) -> BoxedStrategy<Option<Value>>,
+    ) -> BoxedStrategy<Value> {
         let (names, values): (Vec<String>, Vec<_>) = self
             .properties()
             .into_iter()
-            .map(|(name, it, required)| (name.to_owned(), it.maybe(required)))
+            .map(|(name, it, required)| (name.to_owned(), property(name, it, required)))
             .unzip();
         values
             .prop_map(move |values| {
@@ -293,88 +364,8 @@ fn reference() -> BoxedStrategy<Value> {
         .boxed()
 }
 
-impl Coverage {
-    /// Takes a spec into account.
-    pub fn count(&mut self, schema: Schema<'_>, value: &Value) {
-        self.walk(schema, "", Some(value));
-    }
-
-    /// What it would be with one more.
-    pub fn with(&self, schema: Schema<'_>, value: &Value) -> Self {
-        let mut with = self.clone();
-        with.count(schema, value);
-        with
-    }
-
-    fn walk(&mut self, schema: Schema<'_>, path: &str, value: Option<&Value>) {
-        let it = schema.plain();
-        if it.is_reference() {
-            return;
-        }
-        for choice in it.at["enum"].as_array().into_iter().flatten() {
-            self.see(&format!("{path}={choice}"), value == Some(choice));
-        }
-        for alternative in it.alternatives() {
-            let plain = alternative.plain();
-            let choice = &plain.at["const"];
-            if choice.is_null() {
-                let fits = value.is_some_and(|it| plain.is_of_type(it));
-                self.walk(plain, path, value.filter(|_| fits));
-            } else {
-                self.see(&format!("{path}={choice}"), value == Some(choice));
-            }
-        }
-        for (name, property, required) in it.properties() {
-            let path = format!("{path}/{name}");
-            let inner = value.and_then(|it| it.get(name)).filter(|it| !it.is_null());
-            if required {
-                // It cannot be left out: only whether it was there at all is of interest.
-                let seen = self.0.entry(path.clone()).or_insert((0, usize::MAX));
-                seen.0 += usize::from(inner.is_some());
-            } else {
-                self.see(&path, inner.is_some());
-            }
-            self.walk(property, &path, inner);
-        }
-        if let Some(items) = it.at.get("items") {
-            let path = format!("{path}/*");
-            let list = value
-                .and_then(Value::as_array)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            self.walk(it.to(items), &path, None);
-            for item in list {
-                self.walk(it.to(items), &path, Some(item));
-            }
-        }
-    }
-
-    fn is_seen(&mut self, path: &str) -> &mut (usize, usize) {
-        self.0.entry(path.to_owned()).or_default()
-    }
-
-    fn see(&mut self, path: &str, set: bool) {
-        let seen = self.is_seen(path);
-        if set {
-            seen.0 += 1;
-        } else {
-            seen.1 += 1;
-        }
-    }
-
-    /// Properties that were never set, or always.
-    pub fn gaps(&self) -> Vec<String> {
-        let never = |(path, seen): (&String, &(usize, usize))| match seen {
-            (0, _) => Some(format!("{path} was never set")),
-            (_, 0) => Some(format!("{path} was always set")),
-            _ => None,
-        };
-        self.0.iter().filter_map(never).collect()
-    }
-}
-
 impl Schema<'_> {
-    fn is_of_type(self, value: &Value) -> bool {
+    pub fn is_of_type(self, value: &Value) -> bool {
         match value {
             Value::Object(_) => self.is_type("object"),
             Value::Array(_) => self.is_type("array"),

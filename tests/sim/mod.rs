@@ -38,6 +38,7 @@ use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::call::{Call, CallError, Reply, Service};
 use stackward::kinds::erased::Intent;
+use stackward::kinds::health::Health;
 use stackward::kinds::marker::Owner;
 use stackward::manifest::Key;
 use stackward::sandbox::{self, Request, World};
@@ -72,6 +73,8 @@ pub struct Sim {
     pub connects: Vec<Scope>,
     /// Scopes whose Keystone never answers.
     pub silent: BTreeSet<Scope>,
+    /// How what the daemon deletes was just before, if that is asked for.
+    pub deleted: Option<Vec<(Key, Option<Health>)>>,
     seed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
@@ -129,6 +132,7 @@ impl Sim {
             without: None,
             connects: Vec::new(),
             silent: BTreeSet::new(),
+            deleted: None,
             seed,
             sent: 0,
             pending: BTreeMap::new(),
@@ -371,6 +375,12 @@ impl Sim {
                         "{key} is created without an intent on disk"
                     );
                 }
+                if intent == Intent::Delete && self.deleted.is_some() {
+                    let last = self.health(&key, &call);
+                    self.deleted
+                        .iter_mut()
+                        .for_each(|it| it.push((key.clone(), last.clone())));
+                }
                 let number = self.sent;
                 self.sent += 1;
                 let fault = self.weather.requests.remove(&number);
@@ -418,6 +428,16 @@ impl Sim {
             Effect::Alarm(at) => self.alarm = Some(at),
             Effect::Publish => {}
         }
+    }
+
+    /// The health of what the request is about.
+    fn health(&mut self, key: &Key, call: &Call) -> Option<Health> {
+        let kind = stackward::kinds::find(&key.kind).unwrap();
+        let items = self.items(kind.name()).into_iter();
+        let mut found = items.map(|item| kind.look(item).unwrap());
+        found
+            .find(|it| call.path.contains(&it.id))
+            .map(|it| it.health)
     }
 
     /// Every request of the trace that is not a GET.

@@ -418,6 +418,9 @@ impl Kind for Server {
 
     fn fill(spec: &mut Spec, inputs: &Inputs) -> Result<Material, Refusal> {
         spec.image_name = inputs.names.get("/imageRef").cloned();
+        if let Some(twin) = spec.twin() {
+            return Err(Refusal::new(twin));
+        }
         spec.user_data
             .as_mut()
             .map_or_else(|| Ok(Material::default()), |it| it.fill(inputs))

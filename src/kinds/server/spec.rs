@@ -396,6 +396,20 @@ impl Spec {
         );
     }
 
+    /// Once references are ids: two names, or a name and a filter, may mean the same volume or port.
+    pub(super) fn twin(&self) -> Option<String> {
+        let ports = self.ports.iter().flatten().map(|it| &it.port_ref);
+        let volumes = self.volumes.iter().flatten().map(|it| &it.volume_ref);
+        let boot = self.boot_volume.as_ref().map(|it| &it.volume_ref);
+        let mut twins = Vec::new();
+        let ports = ports.filter(|it| it.id().is_some());
+        twice(ports, |_| String::new(), "port", &mut twins);
+        let volumes = boot.into_iter().chain(volumes);
+        let volumes = volumes.filter(|it| it.id().is_some());
+        twice(volumes, |_| String::new(), "volume", &mut twins);
+        twins.pop().map(|it| it.message)
+    }
+
     fn check_volumes(&self, complaints: &mut Vec<Complaint>) {
         // The boot volume comes first, so that the complaint is about the other one.
         let boot = self.boot_volume.as_ref().map(|it| &it.volume_ref);
@@ -425,7 +439,6 @@ impl Spec {
     }
 
     fn check_metadata(&self, complaints: &mut Vec<Complaint>) {
-        let mut keys = BTreeSet::new();
         for (index, Metadata { key, value }) in self.metadata.iter().flatten().enumerate() {
             let (field, message) = if key.starts_with(KEY_PREFIX) {
                 (
@@ -437,8 +450,6 @@ impl Spec {
                     "key",
                     "a key is 1 to 255 letters, digits, spaces and `-_:.`".to_owned(),
                 )
-            } else if !keys.insert(key) {
-                ("key", format!("the key `{key}` is given twice"))
             } else if value.len() > 255 {
                 ("value", "a value has at most 255 characters".to_owned())
             } else {

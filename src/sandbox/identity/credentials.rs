@@ -9,7 +9,7 @@ use super::super::json::{Object, stamp_micros, text};
 use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Account, World};
-use super::{Scope, forbidden, no_content, not_found};
+use super::{Named, Scope, forbidden, no_content, not_found};
 
 #[derive(Debug, Clone)]
 pub(super) struct Credential {
@@ -202,16 +202,20 @@ impl World {
     /// The roles that were asked for; all that its user has if none were.
     fn chosen_roles(&self, wanted: &Object, account: &Account) -> Result<Vec<String>, Refusal> {
         let scope = Scope::Project(account.project_id.clone());
-        let has = self.identity.roles_in(&account.user_id, &scope);
+        let has = self.identity.roles_in(&account.user_id, &scope).into_iter();
+        // A token has the roles that others imply as well, and those may be asked for.
+        let has = self.with_implied(has.map(|(id, _)| id).collect());
         let asked = wanted.get("roles").and_then(Value::as_array);
         let Some(asked) = asked.filter(|roles| !roles.is_empty()) else {
-            return Ok(has.into_iter().map(|(id, _)| id).collect());
+            return Ok(has);
         };
+        let known = self.identity.roles.iter();
+        let has: Vec<_> = known.filter(|it| has.contains(&it.id)).collect();
         asked
             .iter()
             .map(|role| {
-                let is = |(id, name): &&(String, String)| role["id"] == **id || role["name"] == **name;
-                has.iter().find(is).map(|(id, _)| id.clone()).ok_or_else(|| {
+                let is = |it: &&&Named| role["id"] == it.id || role["name"] == it.name;
+                has.iter().find(is).map(|it| it.id.clone()).ok_or_else(|| {
                     Refusal::new(
                         400,
                         "Invalid application credential: Cannot create an application credential with unassigned role",
