@@ -23,6 +23,7 @@ pub mod reason;
 mod removal;
 mod replace;
 mod resolve;
+mod save;
 pub mod scope;
 mod settings;
 pub mod snapshot;
@@ -52,6 +53,7 @@ use lists::Lists;
 use pace::{Lanes, after, backoff};
 use plan::{Drift, Plan};
 use quota::Quotas;
+use save::Saves;
 use scope::{Fingerprint, Scope, Source};
 use status::Status;
 use steps::Flight;
@@ -229,6 +231,7 @@ pub struct Engine {
     changes: Vec<Change>,
     /// Creates that wait for those changes to be on disk.
     recording: BTreeSet<Ticket>,
+    saves: Saves,
     pruning: Pruning,
     /// Another daemon writes with our owner id: how that was seen.
     rival: Option<String>,
@@ -265,6 +268,7 @@ impl Engine {
             readers: BTreeMap::new(),
             changes: Vec::new(),
             recording: BTreeSet::new(),
+            saves: Saves::default(),
             pruning: Pruning::default(),
             rival: None,
             visible: false,
@@ -539,7 +543,7 @@ impl Engine {
             }
         }
         self.read_quotas(now, effects);
-        self.flush(effects);
+        self.flush(now, effects);
         let retry = self.links.values().filter_map(|link| match link {
             Link::Down { retry_at, .. } if *retry_at < Timestamp::MAX => Some(*retry_at),
             _ => None,
@@ -551,6 +555,7 @@ impl Engine {
         let times = times
             .chain(self.wakes.first().map(|(at, _)| *at))
             .chain(self.next_quota())
+            .chain(self.saves.retry_at())
             .chain(retry);
         if let Some(at) = times.min() {
             effects.push(Effect::Alarm(at));
@@ -558,21 +563,6 @@ impl Engine {
         if std::mem::take(&mut self.visible) {
             effects.push(Effect::Publish);
         }
-    }
-
-    /// Sends this round's changes of the journal as one write.
-    fn flush(&mut self, effects: &mut Vec<Effect>) {
-        let changes = std::mem::take(&mut self.changes);
-        if changes.is_empty() {
-            return;
-        }
-        let ticket = self.ticket();
-        for flight in std::mem::take(&mut self.recording) {
-            if let Some(flight) = self.flights.get_mut(&flight) {
-                flight.record = Some(ticket);
-            }
-        }
-        effects.push(Effect::Record { ticket, changes });
     }
 
     fn ticket(&mut self) -> Ticket {

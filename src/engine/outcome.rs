@@ -36,6 +36,7 @@ impl Engine {
         } else {
             result
         };
+        self.saved(ticket, result.is_ok(), now);
         let waiting: Vec<Ticket> = self
             .flights
             .iter()

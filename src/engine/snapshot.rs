@@ -151,6 +151,7 @@ impl Engine {
     pub fn is_at_rest(&self) -> bool {
         self.flights.is_empty()
             && self.changes.is_empty()
+            && self.saves.is_done()
             && self.read_once
             && self.lists.all_complete()
             && self.work.values().all(|work| {

@@ -68,3 +68,23 @@ fn a_daemon_that_was_down_for_longer_than_the_window_waits_for_looks_and_does_no
     sim.assert_converged();
     assert_eq!(sim.items("Volume").len(), 1);
 }
+
+#[test]
+fn what_a_full_disk_did_not_take_is_written_when_there_is_room() {
+    let keypair = "apiVersion: stackward.dev/v1alpha1\nkind: KeyPair\nmetadata: {name: k}\n\
+        spec: {resource: {publicKey: \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfBqUe7VfZr3BN1r2sZJ1lGkKGyO0QmC6S3bYzm1Yp\"}}\n";
+    for number in 0..3 {
+        let mut sim = Sim::new(1);
+        sim.settings.prune_allow_empty = true;
+        sim.restart();
+        sim.weather.writes.insert(number, None);
+        sim.declare(&[("k.yaml".to_owned(), keypair.to_owned())]);
+        sim.run_for(5 * MINUTE);
+        sim.assert_converged();
+        sim.restart();
+        sim.declare(&[]);
+        sim.run_for(10 * MINUTE);
+        // That it was made here is known by the journal alone.
+        assert_eq!(sim.items("KeyPair").len(), 0, "write {number}");
+    }
+}
