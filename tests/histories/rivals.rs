@@ -10,9 +10,9 @@ use stackward::kinds::call::Service::Identity;
 use super::catalogue::{Declared, PROJECT};
 use super::sim::Sim;
 
-const HISTORIES: u64 = 25;
+const HISTORIES: u64 = 120;
 
-/// Plays one; whether a second one was noticed.
+/// Plays one; whether something was made twice, and then somebody said so.
 fn play(seed: u64) -> bool {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut declared = Declared::nothing(PROJECT);
@@ -58,12 +58,12 @@ fn play(seed: u64) -> bool {
         twice.is_empty() || known,
         "seed {seed}: {twice:?} and nobody says so"
     );
-    paused(&one) || paused(&other)
+    !twice.is_empty()
 }
 
 #[test]
 fn a_second_daemon_with_the_same_owner_deletes_nothing_and_doubles_nothing_unseen() {
-    let noticed = (0..HISTORIES).filter(|seed| play(*seed)).count();
-    println!("{HISTORIES} pairs of daemons, noticed in {noticed}");
-    assert!(noticed > 0);
+    let doubled = (0..HISTORIES).filter(|seed| play(*seed)).count();
+    println!("{HISTORIES} pairs of daemons, something twice and said so in {doubled}");
+    assert!(doubled > 0);
 }
