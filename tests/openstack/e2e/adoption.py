@@ -187,7 +187,8 @@ def without_marks(kind, item):
         seen['metadata'] = {k: v for k, v in seen['metadata'].items() if not k.startswith('stackward.')}
     if kind == 'security_group':
         seen['security_group_rules'] = [
-            {k: v or None for k, v in rule.items()
+            # From anywhere and from no prefix in particular are one to Neutron: it refuses the other as a twin.
+            {k: None if v in ('', '0.0.0.0/0', '::/0') else v for k, v in rule.items()
              if k not in ('id', 'standard_attr_id', 'created_at', 'updated_at', 'revision_number')}
             for rule in seen['security_group_rules']]
     if kind == 'keypair':
