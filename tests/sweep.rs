@@ -366,7 +366,7 @@ fn whatever_goes_wrong_twice_the_world_ends_the_same() {
 }
 
 #[test]
-#[ignore = "open: a list that shows what we deleted again is taken for a second daemon's work"]
+#[ignore = "open: see docs/development/simulation.md"]
 fn looks_that_lag_behind_change_nothing() {
     sweep("looks that lag", most("LAGS", 120), lags);
 }

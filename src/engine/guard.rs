@@ -208,7 +208,7 @@ impl Engine {
         let record = self.journal.records.get(key);
         let known = record.is_some_and(|record| {
             // What is proven gone may be in a list that lags.
-            [&record.id, &record.gone].contains(&&Some(found.id.clone()))
+            [&record.id, &record.last].contains(&&Some(found.id.clone()))
                 || (record.intent.iter().chain(&record.given_up))
                     .any(|attempt| attempt.nonce == marker.attempt)
         });

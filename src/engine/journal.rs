@@ -36,9 +36,12 @@ pub struct Record {
     pub intent: Option<Attempt>,
     /// Earlier creates that were given up; a late arrival is recognised by them.
     pub given_up: Vec<Attempt>,
-    /// The id that is proven gone: a consent to adopt it is spent, and a list that still shows it lags.
+    /// The id that it was adopted by and that is proven gone: that consent is spent.
     #[serde(default)]
     pub gone: Option<String>,
+    /// The id that it had last and that is proven gone: a list that still shows it lags.
+    #[serde(default)]
+    pub last: Option<String>,
     /// Which incarnation of the object this is: a successor that is made beside the old one is the
     /// next. Successors and what they replaced have records of their own until one is left.
     #[serde(default)]
@@ -69,6 +72,7 @@ impl Record {
             intent: None,
             given_up: Vec::new(),
             gone: None,
+            last: None,
             incarnation: 0,
             made_here: false,
             detach: false,

@@ -11,7 +11,7 @@ use crate::kinds::erased::{Found, Intent};
 use crate::kinds::health::Health;
 use crate::kinds::need::Material;
 use crate::kinds::{Birth, MarkerPlace};
-use crate::manifest::Key;
+use crate::manifest::{Adopt, Key};
 use crate::zoo::{self, Bug};
 
 use super::journal::Change;
@@ -388,7 +388,11 @@ impl Engine {
             ..Work::default()
         };
         if let Some(mut record) = record {
-            record.gone = Some(id);
+            let adopt = self.desired.objects.get(key).map(|it| &it.policy().adopt);
+            if matches!(adopt, Some(Some(Adopt::Id(adopted))) if *adopted == id) {
+                record.gone = Some(id.clone());
+            }
+            record.last = Some(id);
             record.id = None;
             record.intent = None;
             record.made_here = false;
