@@ -269,6 +269,7 @@ mod tests {
     use crate::kinds::erased::{AnyKind, Of, unclassified};
     use crate::kinds::need::Material;
     use crate::kinds::testing::birth;
+    use crate::manifest::Problem;
 
     fn object(value: Value) -> Object {
         serde_json::from_value(value).unwrap()
@@ -301,6 +302,26 @@ mod tests {
             VolumeType::project(&object(answer), &Attached::default()),
             spec()
         );
+    }
+
+    #[test]
+    fn a_key_of_pairs_has_one_value() {
+        let given = |names: [&str; 2]| {
+            let pairs = names.map(|it| json!({"name": it, "value": it}));
+            let text = json!({
+                "apiVersion": "stackward.dev/v1alpha1", "kind": "VolumeType",
+                "metadata": {"name": "x"}, "spec": {"resource": {"extraSpecs": pairs}},
+            });
+            let result = crate::kinds::testing::accept(&text.to_string());
+            let messages = |it: Problem| it.message.to_string();
+            result
+                .err()
+                .map(|all| all.into_iter().map(messages).collect::<Vec<_>>())
+        };
+        assert_eq!(given(["a", "b"]), None);
+        let twice =
+            vec!["spec.resource.extraSpecs[1].name: the name `a` is given twice".to_owned()];
+        assert_eq!(given(["a", "a"]), Some(twice));
     }
 
     #[test]

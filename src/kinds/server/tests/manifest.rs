@@ -94,14 +94,9 @@ fn what_is_wrong_is_complained_about_where_it_stands() {
         (
             json!({"metadata": [
                 {"key": "stackward.x", "value": ""}, {"key": "a/b", "value": ""},
-                {"key": "k", "value": "1"}, {"key": "k", "value": "2"}, {"key": "l", "value": long}
+                {"key": "k", "value": "1"}, {"key": "l", "value": long}
             ]}),
-            vec![
-                "/metadata/0/key",
-                "/metadata/1/key",
-                "/metadata/3/key",
-                "/metadata/4/value",
-            ],
+            vec!["/metadata/0/key", "/metadata/1/key", "/metadata/3/value"],
         ),
         (
             json!({"tags": ["ok", "a,b", ""]}),
@@ -118,6 +113,18 @@ fn what_is_wrong_is_complained_about_where_it_stands() {
             .collect();
         assert_eq!(found, pointers, "{changes}");
     }
+}
+
+#[test]
+fn what_two_references_turn_out_to_mean_is_one_volume() {
+    let volumes = |two: &str| {
+        let mut wanted = spec(with(json!({"volumes": [
+            {"volumeRef": {"id": "v"}}, {"volumeRef": {"id": two}, "device": "/dev/vdc"}
+        ]})));
+        Server::fill(&mut wanted, &Inputs::default()).map_err(|it| it.message)
+    };
+    assert!(volumes("w").is_ok());
+    assert_eq!(volumes("v").unwrap_err(), "the volume is named twice");
 }
 
 #[test]
