@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sim::Sim;
-use stackward::kinds::call::{Body, Call, Method, Service, Source, Upload};
 use stackward::manifest::Key;
 use stackward::sandbox::{Effect, Rule};
 
@@ -19,17 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn cloud() -> Sim {
     let mut sim = Sim::new(1);
     for name in ["a", "b"] {
-        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
-        let image = sim.by_hand("POST", "/image/v2/images", image);
-        let path = format!("images/{}/file", image["id"].as_str().unwrap());
-        let upload = Upload {
-            source: Source::Url("data".to_owned()),
-            decompress: None,
-            hash: None,
-        };
-        let call = Call::new(Service::Image, Method::Put, "images/{id}/file", path)
-            .body(Body::Upload(upload));
-        sim.send(&call).unwrap();
+        sim.image_by_hand(name);
     }
     sim
 }

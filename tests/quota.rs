@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sim::Sim;
 use stackward::engine::plan::Plan;
-use stackward::kinds::call::{Body, Call, Method, Service, Source, Upload};
+use stackward::kinds::call::{Call, Method, Service};
 use stackward::manifest::Key;
 use stackward::sandbox::{Effect, Quotas, Rule};
 
@@ -22,17 +22,7 @@ type File = (String, String);
 
 fn cloud() -> Sim {
     let mut sim = Sim::new(1);
-    let image = json!({"name": "a", "disk_format": "raw", "container_format": "bare"});
-    let image = sim.by_hand("POST", "/image/v2/images", image);
-    let path = format!("images/{}/file", image["id"].as_str().unwrap());
-    let upload = Upload {
-        source: Source::Url("data".to_owned()),
-        decompress: None,
-        hash: None,
-    };
-    let call =
-        Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(Body::Upload(upload));
-    sim.send(&call).unwrap();
+    sim.image_by_hand("a");
     sim
 }
 

@@ -97,26 +97,11 @@ fn a_second_rule_that_is_added_to_a_group_keeps_its_port_range() {
     );
 }
 
-fn image(sim: &mut Sim) {
-    use stackward::kinds::call::{Body, Call, Method, Service, Source, Upload};
-    let image = json!({"name": "system", "disk_format": "raw", "container_format": "bare"});
-    let image = sim.by_hand("POST", "/image/v2/images", image);
-    let path = format!("images/{}/file", image["id"].as_str().unwrap());
-    let upload = Upload {
-        source: Source::Url("data".to_owned()),
-        decompress: None,
-        hash: None,
-    };
-    let call =
-        Call::new(Service::Image, Method::Put, "images/{id}/file", path).body(Body::Upload(upload));
-    sim.send(&call).unwrap();
-}
-
 /// 1.9, 2: ORC asks for the root volume to be detached, at every pass.
 #[test]
 fn the_volume_that_a_server_boots_from_is_never_detached() {
     let mut sim = Sim::new(1);
-    image(&mut sim);
+    sim.image_by_hand("system");
     let files = [
         import("Image", "system", &json!({"name": "system"})),
         import("Flavor", "tiny", &json!({"name": "m1.tiny"})),
