@@ -249,6 +249,7 @@ impl World {
         for group in self.compute.groups.values_mut() {
             group.members.retain(|m| m != id);
         }
+        self.drop_kept_image(id);
         let now = self.now;
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.deleted = Some(now);
@@ -287,6 +288,9 @@ impl World {
 
     fn settle(&mut self, id: &str, vm_state: &'static str, power: u8) {
         let now = self.now;
+        if vm_state == "active" {
+            self.drop_kept_image(id);
+        }
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.vm_state = vm_state;
             server.task_state = None;
