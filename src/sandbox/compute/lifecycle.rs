@@ -288,8 +288,11 @@ impl World {
 
     fn settle(&mut self, id: &str, vm_state: &'static str, power: u8) {
         let now = self.now;
-        if vm_state == "active" {
-            self.drop_kept_image(id);
+        let before = self.compute.servers.get(id).map(|server| server.vm_state);
+        match (before, vm_state) {
+            (Some("shelved_offloaded"), "active") => self.leave_the_shelf(id),
+            (_, "shelved_offloaded") => self.reserve_attached(id),
+            _ => {}
         }
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.vm_state = vm_state;

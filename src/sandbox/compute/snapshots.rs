@@ -8,7 +8,7 @@ use super::super::response::{Answer, Response};
 use super::super::world::World;
 use super::actions::ANY_KEPT;
 use super::networks::owner_of;
-use super::server::Step;
+use super::server::{Block, Step};
 use super::{Caller, invalid};
 
 impl World {
@@ -54,6 +54,30 @@ impl World {
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.shelved_image = Some(image);
         }
+    }
+
+    /// A shelved server without a host keeps its volumes, but is connected to none.
+    pub(super) fn reserve_attached(&mut self, id: &str) {
+        for (volume, attachment) in self.attached(id) {
+            self.disconnect_volume(&volume, &attachment);
+        }
+    }
+
+    /// A server that runs after having been shelved.
+    pub(super) fn leave_the_shelf(&mut self, id: &str) {
+        self.drop_kept_image(id);
+        for (volume, attachment) in self.attached(id) {
+            self.complete_attachment(&volume, &attachment);
+        }
+    }
+
+    /// Volumes that a server has, and their attachments.
+    fn attached(&self, id: &str) -> Vec<(String, String)> {
+        let server = self.compute.servers.get(id).into_iter();
+        let blocks = server.flat_map(|server| &server.blocks);
+        let attached = blocks.filter(|block| block.attached);
+        let pair = |block: &Block| Some((block.volume.clone()?, block.attachment.clone()?));
+        attached.filter_map(pair).collect()
     }
 
     /// A server that runs again, or is deleted, needs that image no longer.
