@@ -39,7 +39,8 @@ pub struct Record {
     /// The id that it was adopted by and that is proven gone: that consent is spent.
     #[serde(default)]
     pub gone: Option<String>,
-    /// The id that it had last and that is proven gone: a list that still shows it lags.
+    /// The id that it had last and that is proven gone, or that of what it has replaced: a list that
+    /// still shows it lags.
     #[serde(default)]
     pub last: Option<String>,
     /// Which incarnation of the object this is: a successor that is made beside the old one is the

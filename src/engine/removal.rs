@@ -81,6 +81,7 @@ impl Engine {
             Fate::Forget => {
                 self.work.remove(key);
                 self.change(Change::Forget(key.clone()));
+                self.remember_replaced(key, record.last);
                 self.visible = true;
                 // What it referred to may go now.
                 self.dirty.extend(record.refers_to);

@@ -94,12 +94,16 @@ impl Engine {
         {
             return Ok(identity);
         }
+        let last = self
+            .journal
+            .records
+            .get(key)
+            .and_then(|it| it.last.as_ref());
         let is_free = |number: &u8| {
             let incarnation = key.incarnation(*number);
+            let marked = self.marked(&incarnation, scope, projects, listing);
             !self.journal.records.contains_key(&incarnation)
-                && !self
-                    .marked(&incarnation, scope, projects, listing)
-                    .is_empty()
+                && marked.iter().any(|found| Some(&found.id) != last)
         };
         let mut free: Vec<u8> = (0..INCARNATIONS).filter(is_free).collect();
         if free.len() > 1 {
@@ -402,6 +406,18 @@ impl Engine {
             };
         }
         self.dirty.insert(key.clone());
+    }
+
+    /// The resource of an incarnation that was replaced is gone for good: a list that still shows it
+    /// lags, and shows nothing that is in force.
+    pub(super) fn remember_replaced(&mut self, key: &Key, id: Option<String>) {
+        let Some((base, _)) = key.as_incarnation() else {
+            return;
+        };
+        if let (Some(mut record), Some(id)) = (self.journal.records.get(&base).cloned(), id) {
+            record.last = Some(id);
+            self.change(Change::Put(base, record));
+        }
     }
 
     /// What still uses the resource of an incarnation although it refers to the object, and so has
