@@ -20,6 +20,7 @@ use super::field::{Change, Compare, Field};
 use super::health::Health;
 use super::keystone;
 use super::need::{Inputs, Material, Need, What};
+use super::time::utc;
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Never, Refusal,
 };
@@ -238,7 +239,7 @@ impl Kind for ApplicationCredential {
             name: credential.name.clone(),
             project: Some(credential.project_id.clone()),
             natural_key: Some(keystone::natural_key(&credential.user_id, &credential.name)),
-            expires: credential.expires_at.as_deref().and_then(time),
+            expires: credential.expires_at.as_deref().and_then(utc),
             ..Identity::default()
         }
     }
@@ -269,7 +270,7 @@ impl Kind for ApplicationCredential {
             role_refs: Some(roles.map(|it| Ref::Id(it.id.clone())).collect()),
             access_rules: Some(credential.access_rules.iter().map(rule).collect()),
             unrestricted: Some(credential.unrestricted.unwrap_or_default()),
-            expires_at: credential.expires_at.as_deref().and_then(time),
+            expires_at: credential.expires_at.as_deref().and_then(utc),
         }
     }
 
@@ -282,7 +283,7 @@ impl Kind for ApplicationCredential {
             unrestricted: credential.unrestricted.unwrap_or_default(),
             project_id: credential.project_id.clone(),
             roles: credential.roles.clone(),
-            expires_at: expires_at.map(|it| time(it).map_or(it.to_owned(), |at| at.to_string())),
+            expires_at: expires_at.map(|it| utc(it).map_or(it.to_owned(), |at| at.to_string())),
             access_rules: credential.access_rules.clone(),
         }
     }
@@ -494,12 +495,6 @@ fn check_rule(rule: &Rule, pointer: &str) -> Option<Complaint> {
 /// A text that has to be there, and is null while the engine waits for it.
 fn missing_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
-}
-
-/// Keystone writes the time of Greenwich, and does not say so.
-fn time(text: &str) -> Option<Timestamp> {
-    let text = text.trim_end_matches('Z');
-    format!("{text}Z").parse().ok()
 }
 
 #[cfg(test)]

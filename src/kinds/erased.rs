@@ -382,6 +382,7 @@ impl<K: Kind> AnyKind for Of<K> {
             attached_to: identity.attached_to,
             part_of: identity.part_of,
             expires: identity.expires,
+            settles: identity.settles,
             health: K::health(&object),
             object: Arc::new(object),
         })

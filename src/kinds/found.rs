@@ -27,6 +27,8 @@ pub struct Found {
     pub part_of: Option<(&'static str, String)>,
     /// See [`super::Identity::expires`].
     pub expires: Option<Timestamp>,
+    /// See [`super::Identity::settles`].
+    pub settles: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
     /// The object itself, as its kind reads it.
@@ -45,11 +47,15 @@ impl std::fmt::Debug for Found {
 }
 
 impl Found {
-    /// The same as it is at this time: what has expired is there, and does not serve.
+    /// The same as it is at this time: what has expired is there, and does not serve; what was left
+    /// on its way has arrived.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         if self.expires.is_some_and(|expires| expires <= now) && self.health.is_settled() {
             self.health = Health::Off("expired".to_owned());
+        }
+        if self.settles.is_some_and(|settles| settles <= now) {
+            self.health = Health::Ready;
         }
         self
     }

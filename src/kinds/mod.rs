@@ -40,6 +40,7 @@ pub mod share_network;
 pub mod subnet;
 #[cfg(test)]
 pub(crate) mod testing;
+mod time;
 pub mod trunk;
 pub mod user;
 pub mod volume;
@@ -180,6 +181,8 @@ pub struct Identity {
     pub part_of: Option<(&'static str, String)>,
     /// When it stops to serve by itself, if it does.
     pub expires: Option<Timestamp>,
+    /// When it counts as left in a state that is a step on the way as a rule: then it serves.
+    pub settles: Option<Timestamp>,
 }
 
 /// What a new resource is given at birth, beside its spec.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ use super::health::Health;
 use super::marker::{KEY_PREFIX, MARKER_KEY, Marker, OBJECT_KEY};
 use super::need::{Need, What};
 use super::quota::{Demand, Nearby};
+use super::time::utc;
 use super::volume_snapshot::VolumeSnapshot;
 use super::volume_type::VolumeType;
 use super::{
@@ -154,6 +156,7 @@ pub struct Object {
     pub(super) attachments: Vec<Attachment>,
     #[serde(default)]
     volume_image_metadata: Option<BTreeMap<String, Value>>,
+    updated_at: Option<String>,
     #[serde(rename = "os-vol-tenant-attr:tenant_id")]
     project: Option<String>,
 }
@@ -240,14 +243,14 @@ impl Kind for Volume {
                 .iter()
                 .map(|it| it.server_id.clone())
                 .collect(),
+            settles: kept_from(volume),
             ..Identity::default()
         }
     }
 
     fn health(volume: &Object) -> Health {
         match volume.status.as_str() {
-            // Reserved: kept for a server that is on the shelf, or just being attached.
-            "available" | "in-use" | "reserved" => Health::Ready,
+            "available" | "in-use" => Health::Ready,
             "deleting" => Health::Leaving,
             status if status.starts_with("error") => Health::Stuck {
                 state: status.to_owned(),
@@ -570,6 +573,14 @@ pub(super) fn check_metadata(metadata: Option<&[Metadata]>) -> Vec<Complaint> {
         .filter(|(_, item)| item.name.starts_with(KEY_PREFIX))
         .map(|(index, _)| complaint(index))
         .collect()
+}
+
+/// From when on a reserved volume is not just being attached: a shelved server keeps its volumes
+/// reserved, and attaching takes seconds.
+fn kept_from(volume: &Object) -> Option<Timestamp> {
+    const AFTER: SignedDuration = SignedDuration::from_mins(1);
+    let since = utc(volume.updated_at.as_deref()?)?;
+    (volume.status == "reserved").then(|| since.saturating_add(AFTER).ok())?
 }
 
 fn metadata(volume: &Object, ours_too: bool) -> Vec<Metadata> {

@@ -149,13 +149,27 @@ fn a_recorded_volume_tells_where_it_is_attached() {
 }
 
 #[test]
+fn what_stays_reserved_is_kept_for_a_shelved_server() {
+    let mut volume: Value = serde_json::from_str(include_str!("../testdata/volume.json")).unwrap();
+    volume["status"] = json!("reserved");
+    volume["updated_at"] = json!("2026-11-22T10:00:00.000000");
+    let at = |time: &str| {
+        let found = KIND.look(volume.clone()).unwrap();
+        found.at(time.parse().unwrap()).health
+    };
+    let moving = Health::Moving("reserved".to_owned());
+    assert_eq!(at("2026-11-22T10:00:59Z"), moving);
+    assert_eq!(at("2026-11-22T10:01:00Z"), Health::Ready);
+}
+
+#[test]
 fn every_state_means_something() {
     for (status, health) in [
         ("available", Health::Ready),
         ("in-use", Health::Ready),
         ("creating", Health::Moving("creating".to_owned())),
         ("downloading", Health::Moving("downloading".to_owned())),
-        ("reserved", Health::Ready),
+        ("reserved", Health::Moving("reserved".to_owned())),
         ("extending", Health::Moving("extending".to_owned())),
         ("deleting", Health::Leaving),
         (
