@@ -25,8 +25,8 @@ use std::time::Instant;
 
 use play::{History, play};
 
-/// What an ordinary run plays: about two minutes on two idle cores.
-const ORDINARY: u64 = 2_000;
+/// What an ordinary run plays: about six minutes on two idle cores.
+const ORDINARY: u64 = 20_000;
 
 /// Seeds that have failed once.
 const REGRESSIONS: &str = include_str!("histories/regressions.txt");

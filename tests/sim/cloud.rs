@@ -78,8 +78,11 @@ impl Sim {
         if !is_json && response.status < 300 {
             return Err(unknown(Some(response.status), "the answer is no JSON"));
         }
-        let body = response.value().clone();
         let request_id = response.header("X-Openstack-Request-Id").map(str::to_owned);
+        let body = match response.body {
+            sandbox::Body::Json(body) => body,
+            _ => Value::Null,
+        };
         match response.status {
             200..300 => Ok(Reply {
                 status: response.status,

@@ -80,10 +80,10 @@ impl World {
             }
         }
         let name = kind.collection();
-        Ok(Response::json(
-            200,
-            json!({name: found, format!("{name}_links"): links}),
-        ))
+        let mut body = Object::new();
+        body.insert(format!("{name}_links"), links.into());
+        body.insert(name.to_owned(), found.into());
+        Ok(Response::json(200, body.into()))
     }
 
     /// Whether an account gets to see a record.
