@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+import openstack
+
 from .checks import Checks, PATIENCE, require, until
 from .cloud import Cloud, OURS, differences, new_since
 from .daemon import Stackward, tail
@@ -87,6 +89,8 @@ class Wishes:
         files = {}
         for kind, name, what in self.documents():
             spec = what if kind == 'RouterInterface' else {'resource': what}
+            if kind == 'Server':                     # Nova may lose what it was told as well: it is stalled then
+                spec['lifecycle'] = {'onError': 'Recreate', 'deadline': '60s'}
             files.setdefault(kind.lower() + '.yaml', []).append(json.dumps({
                 'apiVersion': 'stackward.dev/v1alpha1', 'kind': kind, 'metadata': {'name': name}, 'spec': spec}))
         for name in os.listdir(directory):
@@ -109,6 +113,44 @@ class Wishes:
         return '%s; size %d' % (' '.join(k.lower() + '/' + n for k, n, _ in self.documents()) or 'nothing', self.size)
 
 
+class Operator:
+    """Whoever runs the cloud. What a service was about to do for a volume or a server when its messages were lost with the
+    broker is never done, and nobody but an administrator can say so; a daemon reports it and waits."""
+
+    BUSY = ('creating', 'downloading', 'extending', 'retyping', 'attaching', 'detaching', 'deleting')
+
+    def __init__(self, project):
+        self.admin = openstack.connect(cloud='admin')
+        self.project, self.busy = project, {}
+
+    def help(self, seconds):
+        """Puts right what has not moved for so long; what was done, in words."""
+        now, everywhere = time.time(), {'all_projects': True, 'project_id': self.project}
+        volumes = [(self.reset_volume, v.id, v.status) for v in self.admin.block_storage.volumes(**everywhere)
+                   if v.status in self.BUSY]
+        servers = [(self.reset_server, s.id, s.task_state) for s in self.admin.compute.servers(**everywhere)
+                   if s.task_state]
+        self.busy = {it: self.busy.get(it, now) for it in volumes + servers}
+        for it, since in list(self.busy.items()):
+            if now - since > seconds:
+                del self.busy[it]
+                yield it[0](*it[1:])
+
+    def reset_server(self, server, task):
+        self.admin.compute.reset_server_state(server, 'error')       # the daemon goes on from there
+        return 'a server that stayed %s was reset' % task
+
+    def reset_volume(self, volume, status):
+        storage = self.admin.block_storage
+        if status in ('creating', 'downloading', 'deleting'):      # nothing is in it, or is to be
+            storage.reset_volume_status(volume, 'error', None, None)
+            storage.delete_volume(volume, force=True)
+            return 'a volume that stayed %s was deleted' % status
+        is_attached = storage.get_volume(volume).attachments
+        storage.reset_volume_status(volume, 'in-use' if is_attached else 'available', None, None)
+        return 'a volume that stayed %s was reset' % status
+
+
 class Chaos:
     """All rounds: one journal and one project throughout."""
 
@@ -122,8 +164,9 @@ class Chaos:
         self.cloud = Cloud(os.path.join(LAB, 'clouds.yaml'), USER)
         self.wire = Wire(HOST, PORTS)
         self.stackward = Stackward(binary, through(self.wire, self.work), USER, self.work, HASTE)
+        self.operator = Operator(self.cloud.project)
         self.wishes = Wishes(self.dice)
-        self.deaths, self.struck = 0, Storm(self.dice).struck
+        self.deaths, self.struck, self.services_died = 0, Storm(self.dice).struck, False
 
     def round(self, number):
         """Another wish, a storm, and then peace; what was seen."""
@@ -176,6 +219,7 @@ class Chaos:
         with open(os.path.join(self.work, 'restart-%s.log' % service), 'a') as log:
             subprocess.run([up, '--start-only'], check=True, stdout=log, stderr=log, timeout=180 * PATIENCE)
         self.struck['restart of ' + service] += 1
+        self.services_died = True
 
     def settle(self, daemon):
         """Until the daemon has what is declared, and nothing else."""
@@ -186,6 +230,8 @@ class Chaos:
             require(daemon.alive(), 'it ended with %s:\n%s' % (daemon.process.returncode, tail(daemon.path)))
             seen['objects'] = set(daemon.objects())
             seen['missing'] = daemon.unavailable() or {}
+            for what in self.operator.help(30 * PATIENCE) if self.services_died else ():
+                self.struck[what] += 1
             return seen['objects'] == declared and not seen['missing']
         try:
             until('peace', probe, 240)
