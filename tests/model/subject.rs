@@ -1,0 +1,255 @@
+//! One resource of a kind as texts in which id, marker, state and project can be exchanged: the
+//! sandbox made it once, and the model has it in every form that it can take.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stackward::kinds::erased::AnyKind;
+use stackward::kinds::health::Health;
+use stackward::kinds::need::DeclaredWhat;
+use stackward::kinds::{KINDS, MarkerPlace};
+use stackward::manifest::{Key, Ref, parse};
+
+use crate::sim::Sim;
+
+pub const NAME: &str = "the-subject";
+/// Somebody else's project.
+const ELSEWHERE: &str = "00000000000000000000000000000bad";
+
+/// One resource as the model has it; its other properties are those of the original.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    pub id: String,
+    /// The text in the place of the marker; `None` is none.
+    pub marker: Option<String>,
+    /// Its state, if not the original's.
+    pub state: Option<String>,
+    pub is_elsewhere: bool,
+    /// No list shows it, as long as it is like this.
+    pub is_hidden: bool,
+}
+
+/// A kind, an object of it, and all that is around it.
+pub struct Subject {
+    pub kind: &'static dyn AnyKind,
+    pub sim_project: String,
+    pub user: String,
+    /// The manifests, with references by id.
+    pub manifest: Value,
+    pub secret: Value,
+    pub original: Item,
+    /// Words for states: of transit, of leaving, of error.
+    pub moving: Option<String>,
+    pub leaving: Option<String>,
+    pub stuck: Option<String>,
+    project: Option<String>,
+    state: Option<String>,
+    item: String,
+    read: Value,
+    /// What else there is, of each kind.
+    others: BTreeMap<&'static str, Vec<Value>>,
+}
+
+impl Subject {
+    /// One of every kind, or of this one.
+    pub fn all(wanted: &str) -> Vec<Self> {
+        let mut sim = Sim::of_admin(1);
+        let user = sim.user().to_owned();
+        let world = include_str!("world.yaml").replace("<user>", &user);
+        sim.declare(&[("world.yaml".to_owned(), world.clone())]);
+        sim.run_until_rest(Duration::from_secs(3600));
+        sim.assert_converged();
+        let shapes: Vec<_> = KINDS.iter().map(|it| (it.name(), it.shape())).collect();
+        let (manifests, problems) = parse::parse("world.yaml", &world, parse::Kinds(&shapes));
+        assert!(problems.is_empty(), "{problems:?}");
+        let documents: Value = serde_saphyr::from_str(&world).unwrap();
+        let lists: BTreeMap<&'static str, Vec<Value>> = KINDS
+            .iter()
+            .map(|kind| (kind.name(), sim.items(kind.name())))
+            .collect();
+        KINDS
+            .iter()
+            .filter(|kind| wanted.is_empty() || kind.name() == wanted)
+            .map(|kind| {
+                let is_it =
+                    |it: &&Value| it["kind"] == kind.name() && it["metadata"]["name"] == NAME;
+                let all = documents["items"].as_array().unwrap();
+                let document = all.iter().find(is_it).cloned();
+                let document = document.unwrap_or_else(|| panic!("no {}", kind.name()));
+                let key = Key::new(kind.name(), "default", NAME);
+                let manifest = manifests.iter().find(|it| it.key == key).unwrap();
+                let needs = kind.accept(manifest).unwrap().needs;
+                Self::new(&mut sim, &lists, *kind, document, &needs, all[0].clone())
+            })
+            .collect()
+    }
+
+    fn new(
+        sim: &mut Sim,
+        lists: &BTreeMap<&'static str, Vec<Value>>,
+        kind: &'static dyn AnyKind,
+        mut manifest: Value,
+        needs: &[stackward::kinds::need::Declared],
+        secret: Value,
+    ) -> Self {
+        let ids: BTreeMap<Key, String> = sim
+            .engine
+            .snapshot()
+            .objects
+            .iter()
+            .map(|(key, object)| (key.clone(), object.status.id.clone().unwrap()))
+            .collect();
+        for need in needs {
+            if let DeclaredWhat::Object {
+                kind,
+                reference: Ref::Name(name),
+            } = &need.what
+            {
+                let id = &ids[&Key::new(*kind, "default", &**name)];
+                let spec = &mut manifest["spec"];
+                let place = match spec.get("resource") {
+                    Some(_) => spec["resource"].pointer_mut(&need.pointer),
+                    None => spec.pointer_mut(&need.pointer),
+                };
+                *place.unwrap() = json!({"id": id});
+            }
+        }
+        let id = ids[&Key::new(kind.name(), "default", NAME)].clone();
+        let mut others: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
+        let mut item = Value::Null;
+        for other in KINDS {
+            for value in lists[other.name()].iter().cloned() {
+                let found = other.look(value.clone()).unwrap();
+                if other.name() == kind.name() && found.id == id {
+                    item = value;
+                } else if !(kind.cascade().contains(&other.name())
+                    && found.attached_to.contains(&id))
+                {
+                    // What the service would delete along with it has its own test.
+                    others.entry(other.name()).or_default().push(value);
+                }
+            }
+        }
+        let found = kind.look(item.clone()).unwrap();
+        let marker = found.marker.map(|marker| marker.to_string());
+        assert_eq!(marker.is_none(), kind.marker() == MarkerPlace::NaturalKey);
+        let read = sim.send(&kind.read(&id)).unwrap().body;
+        let mut subject = Self {
+            kind,
+            sim_project: sim.project(),
+            user: sim.user().to_owned(),
+            manifest,
+            secret,
+            project: found.project.clone(),
+            state: item["status"].as_str().map(str::to_owned),
+            item: item.to_string(),
+            read,
+            original: Item {
+                id,
+                marker,
+                state: None,
+                is_elsewhere: false,
+                is_hidden: false,
+            },
+            moving: None,
+            leaving: None,
+            stuck: None,
+            others,
+        };
+        for state in [
+            "BUILD",
+            "creating",
+            "queued",
+            "saving",
+            "ERROR",
+            "error",
+            "killed",
+            "DELETING",
+            "deleting",
+            "deleted",
+            "SOFT_DELETED",
+            "pending_delete",
+        ] {
+            let it = Item {
+                state: Some(state.to_owned()),
+                ..subject.original.clone()
+            };
+            let Ok(found) = kind.look(subject.listed(&it)) else {
+                continue;
+            };
+            let place = match found.health {
+                _ if subject.state.is_none() => continue,
+                Health::Moving(_) => &mut subject.moving,
+                Health::Leaving => &mut subject.leaving,
+                Health::Stuck { .. } => &mut subject.stuck,
+                Health::Ready | Health::Off(_) => continue,
+            };
+            place.get_or_insert_with(|| state.to_owned());
+        }
+        subject
+    }
+
+    /// Can there be another one beside it? Ids that are made of names or parts are taken.
+    pub fn can_have_twins(&self) -> bool {
+        uuid::Uuid::try_parse(&self.original.id).is_ok()
+    }
+
+    pub fn has_project(&self) -> bool {
+        self.project.as_ref() == Some(&self.sim_project)
+    }
+
+    /// A list of a kind.
+    pub fn list(&self, kind: &str, items: &[Item]) -> Vec<Value> {
+        let mut list = self.others.get(kind).cloned().unwrap_or_default();
+        if kind == self.kind.name() {
+            let shown = items.iter().filter(|item| !item.is_hidden);
+            list.extend(shown.map(|item| self.listed(item)));
+        }
+        list
+    }
+
+    fn listed(&self, item: &Item) -> Value {
+        serde_json::from_str(&self.exchange(&self.item, item)).unwrap()
+    }
+
+    /// The answer to a read by id.
+    pub fn answer(&self, item: &Item) -> Value {
+        let text = self.exchange(&self.read.to_string(), item);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn exchange(&self, text: &str, item: &Item) -> String {
+        let mut text = text.replace(&self.original.id, &item.id);
+        if let Some(marker) = &self.original.marker {
+            text = text.replace(marker, item.marker.as_deref().unwrap_or("none"));
+        }
+        if let (Some(project), true) = (&self.project, item.is_elsewhere) {
+            text = text.replace(project, ELSEWHERE);
+        }
+        if let (Some(before), Some(state)) = (&self.state, &item.state) {
+            let of = |state: &str| format!(r#""status":"{state}""#);
+            text = text.replace(&of(before), &of(state));
+        }
+        text
+    }
+
+    /// The manifests of the object with this policy, and what it needs.
+    pub fn declared(&self, policy: &Value, annotations: &Value) -> Vec<(String, String)> {
+        let mut manifest = self.manifest.clone();
+        for (name, value) in policy.as_object().unwrap() {
+            manifest["spec"][name] = value.clone();
+        }
+        if !annotations.is_null() {
+            manifest["metadata"]["annotations"] = annotations.clone();
+        }
+        vec![
+            ("secret.yaml".to_owned(), self.secret.to_string()),
+            ("subject.yaml".to_owned(), manifest.to_string()),
+        ]
+    }
+
+    pub fn key(&self) -> Key {
+        Key::new(self.kind.name(), "default", NAME)
+    }
+}
