@@ -9,40 +9,61 @@ use serde_json::Value;
 use stackward::engine::desired::Desired;
 use stackward::engine::guard::Prune;
 use stackward::engine::journal::Journal;
-use stackward::engine::plan::Plan;
+use stackward::engine::plan::{Drift, Plan};
 use stackward::engine::reason::Waiting;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::{Effect, Engine, Event, Settings};
+use stackward::kinds::MarkerPlace;
 use stackward::kinds::call::{Body, Call, CallError, Method, Reply};
 use stackward::kinds::erased::Intent;
-use stackward::kinds::marker::Owner;
+use stackward::kinds::field::Class;
+use stackward::kinds::marker::{Marker, Owner};
+use uuid::Uuid;
 
-use crate::cell::{Cell, Deed, MADE, View, Word, items, objection, record};
-use crate::sim::SCOPE;
-use crate::subject::{Item, Subject};
+use super::cell::{Cell, MADE, NOWHERE, TWIN, View, Word, items, record};
+use super::law::{Case, Deed};
+use super::sim::SCOPE;
+use super::subject::{Item, Subject};
 
 const POLL: Duration = Duration::from_secs(60);
-/// No state needs longer to come to rest: grace, window and proof of absence are shorter.
+/// No state needs longer to come to rest: grace, window, pauses and proof of absence are shorter.
 const LONGEST: Duration = Duration::from_secs(480);
-/// More writes than this are no way to a fixpoint.
+/// More writes that are carried out than this are no way to a fixpoint.
 const STEPS: usize = 6;
 /// Nothing takes more events than this.
 const BUSIEST: usize = 600;
 
 /// What became of a state.
 pub struct Outcome {
+    /// The writes that were carried out.
     pub deeds: Vec<Deed>,
     /// What is wrong, in words.
     pub faults: Vec<String>,
     /// Why nothing is sent at the end.
     pub end: &'static str,
+    /// What differed when it was first seen.
+    pub drift: Drift,
 }
+
+/// A resource as far as it matters whether it has been like this before.
+type Shape = (
+    String,
+    Option<Uuid>,
+    Option<String>,
+    Option<Class>,
+    bool,
+    bool,
+);
 
 struct Play<'a> {
     subject: &'a Subject,
     cell: Cell,
+    /// The state that is said to be the one it began in.
+    judged: Cell,
     owner: Owner,
     items: Vec<Item>,
+    /// What the cloud has held so far.
+    worlds: Vec<Vec<Shape>>,
     now: Timestamp,
     queue: VecDeque<Event>,
     alarm: Option<Timestamp>,
@@ -67,8 +88,19 @@ fn settings(cell: Cell, owner: Owner) -> Settings {
     settings
 }
 
-/// Plays one state to its end. `desired` is what its word declares.
+/// Plays one state to its end and judges it. `desired` is what its word declares.
 pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> Outcome {
+    play_as(subject, cell, cell, desired, owner)
+}
+
+/// Plays one state to its end, and judges what is done by the laws of another.
+pub fn play_as(
+    subject: &Subject,
+    cell: Cell,
+    judged: Cell,
+    desired: &Desired,
+    owner: Owner,
+) -> Outcome {
     let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
     let fingerprint = Fingerprint {
         project: subject.sim_project.clone(),
@@ -96,7 +128,9 @@ pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> O
     let mut play = Play {
         subject,
         cell,
+        judged,
         owner,
+        worlds: vec![shapes(&items)],
         items,
         now,
         queue: VecDeque::new(),
@@ -106,6 +140,7 @@ pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> O
             deeds: Vec::new(),
             faults: Vec::new(),
             end: "",
+            drift: Drift::default(),
         },
     };
     let mut desired = desired.clone();
@@ -128,30 +163,26 @@ pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> O
 impl Play<'_> {
     fn run(&mut self, engine: &mut Engine, fingerprint: &Fingerprint) {
         let (mut rests, mut events) = (0, 0);
-        loop {
+        while self.outcome.deeds.len() <= STEPS {
             if let Some(event) = self.queue.pop_front() {
                 self.now += jiff::SignedDuration::from_millis(20);
                 events += 1;
                 if events > BUSIEST {
                     let plan = engine.plans().remove(&self.subject.key()).map(|it| it.plan);
-                    self.outcome
-                        .faults
-                        .push(format!("it never rests: {plan:?}"));
+                    let words = format!("it never rests: {plan:?}");
+                    self.outcome.faults.push(words);
                     return;
                 }
                 for effect in engine.handle(event, self.now) {
                     self.carry_out(effect, fingerprint);
                 }
-                if self.outcome.deeds.len() > STEPS {
-                    let words = format!("no fixpoint within {STEPS} writes");
-                    self.outcome.faults.push(words);
-                    return;
-                }
                 continue;
             }
-            // At rest, and a poll later still.
-            if engine.snapshot().at_rest {
-                rests += 1;
+            // At rest, and two polls later still.
+            rests = if engine.is_at_rest() { rests + 1 } else { 0 };
+            if rests == 1 && self.outcome.drift == Drift::default() {
+                let intention = engine.plans().remove(&self.subject.key());
+                self.outcome.drift = intention.map(|it| it.drift).unwrap_or_default();
             }
             if rests > 2 || self.now > self.wrote_at + LONGEST {
                 return;
@@ -163,10 +194,15 @@ impl Play<'_> {
             self.now = self.now.max(alarm);
             self.queue.push_back(Event::Alarm);
         }
+        let words = format!("no fixpoint within {STEPS} steps");
+        self.outcome.faults.push(words);
     }
 
     /// What is in transit arrives while it is waited for.
     fn cloud_moves_on(&mut self, engine: &Engine) {
+        if self.items.iter().all(|item| item.state.is_none()) {
+            return;
+        }
         let plans = engine.plans();
         let plan = plans.get(&self.subject.key()).map(|it| &it.plan);
         let Some(Plan::Wait(waiting)) = plan else {
@@ -231,10 +267,8 @@ impl Play<'_> {
     }
 
     fn answer(&mut self, intent: &Intent, call: &Call) -> Result<Reply, CallError> {
-        // What is known by its parts is not named by its id.
-        let named = self.items.iter().position(|it| call.path.contains(&it.id));
-        let by_parts = (!self.subject.can_have_twins() && !self.items.is_empty()).then_some(0);
-        let target = named.or(by_parts);
+        let body = text(&call.body);
+        let target = self.named(&format!("{} {body}", call.path));
         if *intent == Intent::Inspect || call.method == Method::Get {
             return match target {
                 Some(index) => Ok(ok(self.subject.answer(&self.items[index]))),
@@ -245,40 +279,93 @@ impl Play<'_> {
             Intent::Create => Deed::Create,
             Intent::Adopt => Deed::Adopt,
             Intent::Delete => Deed::Delete,
-            _ => Deed::Change,
+            _ if self.cell.word.declares() => Deed::Change,
+            _ => Deed::Disable,
         };
-        let item = target.map(|index| &self.items[index]);
-        let item = item.filter(|_| deed != Deed::Create);
-        let wrong = objection(self.subject, self.cell, deed, &self.items, item, self.owner);
-        if let Some(why) = wrong {
-            let words = format!("{intent} ({} {}): {why}", call.method.as_str(), call.path);
-            self.outcome.faults.push(words);
+        let target = target.filter(|_| deed != Deed::Create);
+        self.judge(deed, target, intent, call);
+        let is_taken = self.subject.kind.marker() == MarkerPlace::NaturalKey;
+        match target {
+            None if deed != Deed::Create => return Err(refused(call, 404)),
+            None if is_taken && !self.items.is_empty() => return Err(refused(call, 409)),
+            _ => {}
         }
         self.outcome.deeds.push(deed);
         self.wrote_at = self.now;
-        match (deed, target) {
-            (Deed::Create, _) => {
-                let twins = self.subject.can_have_twins();
-                self.items.push(Item {
-                    id: match twins {
-                        true => MADE.to_owned(),
-                        false => self.subject.original.id.clone(),
-                    },
-                    marker: marker_in(&call.body),
-                    ..self.subject.original.clone()
-                });
-                // The answer is lost: it is looked for.
-                return Err(lost());
-            }
-            (Deed::Delete, Some(index)) => {
+        let Some(index) = target else {
+            self.items.push(Item {
+                id: match self.subject.can_have_twins() {
+                    true => MADE.to_owned(),
+                    false => self.subject.original.id.clone(),
+                },
+                marker: marker_in(&body),
+                ..self.subject.original.clone()
+            });
+            self.look_for_a_cycle();
+            // The answer is lost: it is looked for.
+            return Err(lost());
+        };
+        let item = &mut self.items[index];
+        match deed {
+            _ if item.is_stubborn => return Ok(ok(Value::Null)),
+            Deed::Delete => {
                 self.items.remove(index);
             }
-            (Deed::Adopt, Some(index)) => self.items[index].marker = marker_in(&call.body),
-            (Deed::Change, Some(index)) => self.items[index].state = None,
-            (_, None) => return Err(refused(call, 404)),
+            Deed::Adopt => item.marker = marker_in(&body),
+            Deed::Disable => item.is_off = true,
+            Deed::Change | Deed::Create => (item.state, item.differs) = (None, None),
         }
+        self.look_for_a_cycle();
         Ok(ok(Value::Null))
     }
+
+    /// Which one a request is about. Some are known by their parts, and not named by an id.
+    fn named(&self, request: &str) -> Option<usize> {
+        let original = &self.subject.original.id;
+        let is_named = |id: &&&str| request.contains(**id);
+        let ids = [&**original, TWIN, MADE, NOWHERE];
+        match ids.iter().find(is_named) {
+            Some(id) => self.items.iter().position(|it| it.id == **id),
+            None => (!self.items.is_empty()).then_some(0),
+        }
+    }
+
+    fn judge(&mut self, deed: Deed, target: Option<usize>, intent: &Intent, call: &Call) {
+        let case = Case {
+            subject: self.subject,
+            cell: self.judged,
+            owner: self.owner,
+            truth: &self.items,
+        };
+        if let Some(why) = case.objection(deed, target.map(|index| &self.items[index])) {
+            let words = format!("{intent} ({} {}): {why}", call.method.as_str(), call.path);
+            self.outcome.faults.push(words);
+        }
+    }
+
+    /// After a write there must not be again what there was before.
+    fn look_for_a_cycle(&mut self) {
+        let world = shapes(&self.items);
+        if self.worlds.contains(&world) {
+            self.outcome.faults.push("a cycle".to_owned());
+        }
+        self.worlds.push(world);
+    }
+}
+
+fn shapes(items: &[Item]) -> Vec<Shape> {
+    let shape = |it: &Item| {
+        let uid = it.marker.as_deref().and_then(Marker::parse);
+        (
+            it.id.clone(),
+            uid.map(|it| it.uid),
+            it.state.clone(),
+            it.differs,
+            it.is_hidden,
+            it.is_off,
+        )
+    };
+    items.iter().map(shape).collect()
 }
 
 fn ok(body: Value) -> Reply {
@@ -309,12 +396,15 @@ fn refused(call: &Call, status: u16) -> CallError {
     }
 }
 
-/// The marker in a request.
-fn marker_in(body: &Body) -> Option<String> {
-    let text = match body {
+fn text(body: &Body) -> String {
+    match body {
         Body::Json(value) | Body::ImagePatch(value) => value.to_string(),
-        Body::None | Body::Upload(_) => return None,
-    };
+        Body::None | Body::Upload(_) => String::new(),
+    }
+}
+
+/// The marker in a request.
+fn marker_in(text: &str) -> Option<String> {
     let marker = &text[text.find("sw1.")?..];
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '.';
     let end = marker.find(|c| !is_part(c)).unwrap_or(marker.len());

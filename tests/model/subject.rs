@@ -6,28 +6,43 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stackward::kinds::erased::AnyKind;
+use stackward::kinds::field::Class;
 use stackward::kinds::health::Health;
 use stackward::kinds::need::DeclaredWhat;
 use stackward::kinds::{KINDS, MarkerPlace};
 use stackward::manifest::{Key, Ref, parse};
 
-use crate::sim::Sim;
+use super::sim::Sim;
 
 pub const NAME: &str = "the-subject";
 /// Somebody else's project.
 const ELSEWHERE: &str = "00000000000000000000000000000bad";
 
 /// One resource as the model has it; its other properties are those of the original.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item {
     pub id: String,
     /// The text in the place of the marker; `None` is none.
     pub marker: Option<String>,
     /// Its state, if not the original's.
     pub state: Option<String>,
+    /// It is not as declared in a field of this class.
+    pub differs: Option<Class>,
     pub is_elsewhere: bool,
     /// No list shows it, as long as it is like this.
     pub is_hidden: bool,
+    /// Requests to change or delete it are answered, and change nothing.
+    pub is_stubborn: bool,
+    /// It was disabled, so that it can be deleted.
+    pub is_off: bool,
+}
+
+/// What differs from the manifest in one field.
+#[derive(Debug, Clone)]
+pub struct Differing {
+    pub field: &'static str,
+    item: String,
+    read: String,
 }
 
 /// A kind, an object of it, and all that is around it.
@@ -46,7 +61,9 @@ pub struct Subject {
     project: Option<String>,
     state: Option<String>,
     item: String,
-    read: Value,
+    read: String,
+    /// The ways in which it can differ.
+    pub differing: BTreeMap<Class, Differing>,
     /// What else there is, of each kind.
     others: BTreeMap<&'static str, Vec<Value>>,
 }
@@ -144,13 +161,12 @@ impl Subject {
             project: found.project.clone(),
             state: item["status"].as_str().map(str::to_owned),
             item: item.to_string(),
-            read,
+            read: read.to_string(),
+            differing: BTreeMap::new(),
             original: Item {
                 id,
                 marker,
-                state: None,
-                is_elsewhere: false,
-                is_hidden: false,
+                ..Item::default()
             },
             moving: None,
             leaving: None,
@@ -210,13 +226,44 @@ impl Subject {
     }
 
     fn listed(&self, item: &Item) -> Value {
-        serde_json::from_str(&self.exchange(&self.item, item)).unwrap()
+        let differing = item.differs.map(|class| &self.differing[&class].item);
+        let text = self.exchange(differing.unwrap_or(&self.item), item);
+        serde_json::from_str(&text).unwrap()
     }
 
     /// The answer to a read by id.
     pub fn answer(&self, item: &Item) -> Value {
-        let text = self.exchange(&self.read.to_string(), item);
+        let differing = item.differs.map(|class| &self.differing[&class].read);
+        let text = self.exchange(differing.unwrap_or(&self.read), item);
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// Looks for ways to differ: changes one value of the resource after the other, and keeps the
+    /// first of each class that `look` sees as a difference in one field.
+    pub fn find_differences(&mut self, look: impl Fn(&Self) -> Option<(&'static str, Class)>) {
+        let item: Value = serde_json::from_str(&self.item).unwrap();
+        let read: Value = serde_json::from_str(&self.read).unwrap();
+        let mut places = Vec::new();
+        collect(&item, "", &mut places);
+        for (pointer, other) in places {
+            let mut item = item.clone();
+            let mut read = read.clone();
+            *item.pointer_mut(&pointer).unwrap() = other.clone();
+            if let Some(place) = pointer_in_read(&mut read, &pointer) {
+                *place = other;
+            }
+            let same = (self.item.clone(), self.read.clone());
+            (self.item, self.read) = (item.to_string(), read.to_string());
+            let seen = self.kind.look(item).ok().and_then(|_| look(self));
+            let (item, read) = (
+                std::mem::replace(&mut self.item, same.0),
+                std::mem::replace(&mut self.read, same.1),
+            );
+            if let Some((field, class)) = seen {
+                let it = Differing { field, item, read };
+                self.differing.entry(class).or_insert(it);
+            }
+        }
     }
 
     fn exchange(&self, text: &str, item: &Item) -> String {
@@ -230,6 +277,9 @@ impl Subject {
         if let (Some(before), Some(state)) = (&self.state, &item.state) {
             let of = |state: &str| format!(r#""status":"{state}""#);
             text = text.replace(&of(before), &of(state));
+        }
+        if item.is_off {
+            text = text.replace(r#""enabled":true"#, r#""enabled":false"#);
         }
         text
     }
@@ -252,4 +302,39 @@ impl Subject {
     pub fn key(&self) -> Key {
         Key::new(self.kind.name(), "default", NAME)
     }
+}
+
+/// Every value of a resource, and another one in its place.
+fn collect(value: &Value, pointer: &str, places: &mut Vec<(String, Value)>) {
+    let other = match value {
+        Value::Null => return,
+        Value::Bool(it) => json!(!it),
+        Value::Number(it) => json!(it.as_u64().unwrap_or_default() + 1),
+        Value::String(it) => json!(format!("x{it}")),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(item, &format!("{pointer}/{index}"), places);
+            }
+            json!([])
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                collect(field, &format!("{pointer}/{name}"), places);
+            }
+            json!({})
+        }
+    };
+    if !pointer.is_empty() {
+        places.push((pointer.to_owned(), other));
+    }
+}
+
+/// The same place in the answer to a read, which has the resource in an envelope, or has none.
+fn pointer_in_read<'a>(read: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
+    let fields = read.as_object()?;
+    let envelope = match fields.iter().next() {
+        Some((name, Value::Object(_))) if fields.len() == 1 => format!("/{name}"),
+        _ => String::new(),
+    };
+    read.pointer_mut(&format!("{envelope}{pointer}"))
 }
