@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stackward::kinds::erased::AnyKind;
+use stackward::kinds::erased::{AnyKind, Found};
 use stackward::kinds::field::Class;
 use stackward::kinds::health::Health;
 use stackward::kinds::need::DeclaredWhat;
@@ -243,6 +243,7 @@ impl Subject {
     pub fn find_differences(&mut self, look: impl Fn(&Self) -> Option<(&'static str, Class)>) {
         let item: Value = serde_json::from_str(&self.item).unwrap();
         let read: Value = serde_json::from_str(&self.read).unwrap();
+        let natural_key = self.kind.look(item.clone()).unwrap().natural_key;
         let mut places = Vec::new();
         collect(&item, "", &mut places);
         for (pointer, other) in places {
@@ -254,7 +255,10 @@ impl Subject {
             }
             let same = (self.item.clone(), self.read.clone());
             (self.item, self.read) = (item.to_string(), read.to_string());
-            let seen = self.kind.look(item).ok().and_then(|_| look(self));
+            // Another name would be another one, where names tell them apart.
+            let is_same = |it: &Found| it.natural_key == natural_key;
+            let found = self.kind.look(item).ok().filter(is_same);
+            let seen = found.and_then(|_| look(self));
             let (item, read) = (
                 std::mem::replace(&mut self.item, same.0),
                 std::mem::replace(&mut self.read, same.1),
