@@ -16,6 +16,8 @@
 
 #[path = "model/cell.rs"]
 mod cell;
+#[path = "model/checker.rs"]
+mod checker;
 #[path = "model/law.rs"]
 mod law;
 #[path = "model/play.rs"]
@@ -32,7 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cell::{Cell, Memory, View, Word, World, cells};
 use law::Deed;
-use play::{play, play_as};
+use play::play;
 use sim::assemble;
 use stackward::engine::desired::Desired;
 use stackward::kinds::field::Class;
@@ -47,6 +49,7 @@ struct Findings {
     states: usize,
     steps: usize,
     most: usize,
+    events: usize,
     deeds: Vec<(Cell, Vec<Deed>)>,
     faults: Vec<String>,
 }
@@ -86,6 +89,7 @@ fn explore(subject: &Subject, owner: Owner) -> Findings {
         states: 0,
         steps: 0,
         most: 0,
+        events: 0,
         deeds: Vec::new(),
         faults: Vec::new(),
     };
@@ -97,6 +101,7 @@ fn explore(subject: &Subject, owner: Owner) -> Findings {
         findings.states += 1;
         findings.steps += outcome.deeds.len();
         findings.most = findings.most.max(outcome.deeds.len());
+        findings.events += outcome.events;
         let words =
             |fault: String| format!("{} {cell:?}: {fault} ({})", findings.name, outcome.end);
         let faults: Vec<String> = outcome.faults.into_iter().map(words).collect();
@@ -140,22 +145,25 @@ fn every_kind_in_every_state_comes_to_rest_and_does_only_what_it_may() {
     let mut found = found.into_inner().unwrap();
     found.sort_by_key(|it| it.name);
     println!(
-        "{:<22} {:>7} {:>7} {:>5} {:>6}",
-        "kind", "states", "steps", "most", "faults"
+        "{:<22} {:>7} {:>7} {:>5} {:>8} {:>6}",
+        "kind", "states", "steps", "most", "events", "faults"
     );
-    let line = |name: &str, states, steps, most, faults| {
-        println!("{name:<22} {states:>7} {steps:>7} {most:>5} {faults:>6}");
+    let line = |name: &str, of: &[&Findings]| {
+        let sum = |number: fn(&Findings) -> usize| of.iter().map(|it| number(it)).sum::<usize>();
+        println!(
+            "{name:<22} {:>7} {:>7} {:>5} {:>8} {:>6}",
+            sum(|it| it.states),
+            sum(|it| it.steps),
+            of.iter().map(|it| it.most).max().unwrap_or_default(),
+            sum(|it| it.events),
+            sum(|it| it.faults.len()),
+        );
     };
-    for it in &found {
-        line(it.name, it.states, it.steps, it.most, it.faults.len());
+    let all: Vec<&Findings> = found.iter().collect();
+    for it in &all {
+        line(it.name, &[it]);
     }
-    line(
-        "all",
-        found.iter().map(|it| it.states).sum(),
-        found.iter().map(|it| it.steps).sum(),
-        found.iter().map(|it| it.most).max().unwrap_or_default(),
-        found.iter().map(|it| it.faults.len()).sum(),
-    );
+    line("all", &all);
     let faults: Vec<&String> = found.iter().flat_map(|it| &it.faults).collect();
     for fault in faults.iter().take(40) {
         println!("{fault}");

@@ -103,7 +103,9 @@ impl Asked {
 
     /// When the same may be sent again.
     fn next(&self) -> Timestamp {
-        let pauses = BETWEEN_DELETIONS.get(..self.count).unwrap_or(&BETWEEN_DELETIONS);
+        let pauses = BETWEEN_DELETIONS
+            .get(..self.count)
+            .unwrap_or(&BETWEEN_DELETIONS);
         after(self.at, pauses.last().copied().unwrap_or_default())
     }
 }

@@ -145,12 +145,12 @@ pub fn cells(subject: &Subject, owner: Owner) -> Vec<Cell> {
 }
 
 /// What is left out has to be there first; what is not shown at all need not be there in all its
-/// forms, nor need it be declared in all; and where nothing may be written whatever is seen, what is
-/// seen is the truth.
+/// forms; where nothing may be written whatever is seen, what is seen is the truth; and leave to change
+/// or replace is given where there is something to change or replace, or nothing, or nothing to do.
 fn is_of_interest(word: Word, world: World, view: View) -> bool {
     let is_plain = !word.forbids() && !word.is_leave();
     match view {
-        View::True => true,
+        View::True => !word.is_leave() || world.differs() || world.is_plain(),
         View::LeavesItOut => world != World::Nothing && !world.differs() && is_plain,
         View::Fails | View::HasNonsense => {
             matches!(world, World::Nothing | World::Ours) && is_plain
@@ -162,6 +162,11 @@ impl World {
     /// Does what is there differ from what is declared?
     pub fn differs(self) -> bool {
         self.class().is_some() || self == Self::OursStays
+    }
+
+    /// Nothing, or all as it should be, or broken.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::Nothing | Self::Ours | Self::OursStuck)
     }
 
     fn class(self) -> Option<Class> {

@@ -25,13 +25,14 @@ use super::law::{Case, Deed};
 use super::sim::SCOPE;
 use super::subject::{Item, Subject};
 
-const POLL: Duration = Duration::from_secs(60);
-/// No state needs longer to come to rest: grace, window, pauses and proof of absence are shorter.
-const LONGEST: Duration = Duration::from_secs(480);
+const POLL: Duration = Duration::from_secs(150);
+/// No state needs longer to come to rest: grace, window, pauses and proof of absence are shorter. What
+/// is asked for in vain is asked for again after an hour, and is at rest until then.
+const LONGEST: Duration = Duration::from_secs(400);
 /// More writes that are carried out than this are no way to a fixpoint.
 const STEPS: usize = 6;
 /// Nothing takes more events than this.
-const BUSIEST: usize = 600;
+const BUSIEST: usize = 1000;
 
 /// What became of a state.
 pub struct Outcome {
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub end: &'static str,
     /// What differed when it was first seen.
     pub drift: Drift,
+    /// What the engine was told.
+    pub events: usize,
 }
 
 /// A resource as far as it matters whether it has been like this before.
@@ -62,6 +65,9 @@ struct Play<'a> {
     judged: Cell,
     owner: Owner,
     items: Vec<Item>,
+    /// The list, until something changes.
+    shown: Option<Vec<Value>>,
+    foe: Foe,
     /// What the cloud has held so far.
     worlds: Vec<Vec<Shape>>,
     now: Timestamp,
@@ -77,7 +83,7 @@ fn settings(cell: Cell, owner: Owner) -> Settings {
     settings.prune_grace = Duration::from_secs(20);
     settings.prune_data_grace = Duration::from_secs(20);
     settings.uncertain_window = Duration::from_secs(40);
-    settings.gone_after = Duration::from_secs(10);
+    settings.gone_after = Duration::from_secs(30);
     settings.prune_allow_empty = cell.word != Word::GoneEmpty;
     settings.observe_only = cell.word == Word::DeclaredObserved;
     settings.prune = match cell.word {
@@ -88,16 +94,38 @@ fn settings(cell: Cell, owner: Owner) -> Settings {
     settings
 }
 
-/// Plays one state to its end and judges it. `desired` is what its word declares.
-pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> Outcome {
-    play_as(subject, cell, cell, desired, owner)
+/// Somebody who works against the daemon, which no state has: planted to see that it is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foe {
+    Nobody,
+    /// Changes it back whenever nothing else happens.
+    Reverts,
+    /// Removes it.
+    Removes,
 }
 
-/// Plays one state to its end, and judges what is done by the laws of another.
-pub fn play_as(
+/// What is wrong on purpose.
+#[derive(Debug, Clone, Copy)]
+pub struct Plant {
+    /// The state by whose laws it is judged.
+    pub judged: Cell,
+    pub foe: Foe,
+}
+
+/// Plays one state to its end and judges it. `desired` is what its word declares.
+pub fn play(subject: &Subject, cell: Cell, desired: &Desired, owner: Owner) -> Outcome {
+    let plant = Plant {
+        judged: cell,
+        foe: Foe::Nobody,
+    };
+    play_with(plant, subject, cell, desired, owner)
+}
+
+/// Plays one state to its end with something planted in it.
+pub fn play_with(
+    plant: Plant,
     subject: &Subject,
     cell: Cell,
-    judged: Cell,
     desired: &Desired,
     owner: Owner,
 ) -> Outcome {
@@ -128,8 +156,10 @@ pub fn play_as(
     let mut play = Play {
         subject,
         cell,
-        judged,
+        judged: plant.judged,
         owner,
+        shown: None,
+        foe: plant.foe,
         worlds: vec![shapes(&items)],
         items,
         now,
@@ -141,6 +171,7 @@ pub fn play_as(
             faults: Vec::new(),
             end: "",
             drift: Drift::default(),
+            events: 0,
         },
     };
     let mut desired = desired.clone();
@@ -162,12 +193,12 @@ pub fn play_as(
 
 impl Play<'_> {
     fn run(&mut self, engine: &mut Engine, fingerprint: &Fingerprint) {
-        let (mut rests, mut events) = (0, 0);
+        let mut rests = 0;
         while self.outcome.deeds.len() <= STEPS {
             if let Some(event) = self.queue.pop_front() {
                 self.now += jiff::SignedDuration::from_millis(20);
-                events += 1;
-                if events > BUSIEST {
+                self.outcome.events += 1;
+                if self.outcome.events > BUSIEST {
                     let plan = engine.plans().remove(&self.subject.key()).map(|it| it.plan);
                     let words = format!("it never rests: {plan:?}");
                     self.outcome.faults.push(words);
@@ -178,13 +209,13 @@ impl Play<'_> {
                 }
                 continue;
             }
-            // At rest, and two polls later still.
+            // At rest, and a poll later still.
             rests = if engine.is_at_rest() { rests + 1 } else { 0 };
             if rests == 1 && self.outcome.drift == Drift::default() {
                 let intention = engine.plans().remove(&self.subject.key());
                 self.outcome.drift = intention.map(|it| it.drift).unwrap_or_default();
             }
-            if rests > 2 || self.now > self.wrote_at + LONGEST {
+            if rests > 1 || self.now > self.wrote_at + LONGEST {
                 return;
             }
             self.cloud_moves_on(engine);
@@ -198,8 +229,22 @@ impl Play<'_> {
         self.outcome.faults.push(words);
     }
 
+    /// The list as it is.
+    fn shown(&mut self) -> &Vec<Value> {
+        let list = || self.subject.list(self.subject.kind.name(), &self.items);
+        self.shown.get_or_insert_with(list)
+    }
+
     /// What is in transit arrives while it is waited for.
     fn cloud_moves_on(&mut self, engine: &Engine) {
+        match self.foe {
+            Foe::Nobody => {}
+            Foe::Reverts => self.items.iter_mut().for_each(|item| {
+                item.differs = Some(Class::Update);
+            }),
+            Foe::Removes => self.items.clear(),
+        }
+        self.shown = None;
         if self.items.iter().all(|item| item.state.is_none()) {
             return;
         }
@@ -223,7 +268,10 @@ impl Play<'_> {
             },
             Effect::List { scope, kind, .. } => {
                 let is_it = kind == self.subject.kind.name();
-                let mut list = self.subject.list(kind, &self.items);
+                let mut list = match is_it {
+                    true => self.shown().clone(),
+                    false => self.subject.list(kind, &[]),
+                };
                 if is_it && self.cell.view == View::HasNonsense {
                     list.push(Value::from(7));
                 }
@@ -268,6 +316,10 @@ impl Play<'_> {
 
     fn answer(&mut self, intent: &Intent, call: &Call) -> Result<Reply, CallError> {
         let body = text(&call.body);
+        if call.method != Method::Get && self.subject.is_anothers(&call.path) {
+            let words = format!("{intent} ({}): it is another's", call.path);
+            self.outcome.faults.push(words);
+        }
         let target = self.named(&format!("{} {body}", call.path));
         if *intent == Intent::Inspect || call.method == Method::Get {
             return match target {
@@ -345,6 +397,7 @@ impl Play<'_> {
 
     /// After a write there must not be again what there was before.
     fn look_for_a_cycle(&mut self) {
+        self.shown = None;
         let world = shapes(&self.items);
         if self.worlds.contains(&world) {
             self.outcome.faults.push("a cycle".to_owned());

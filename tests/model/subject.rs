@@ -135,15 +135,23 @@ impl Subject {
         let id = ids[&Key::new(kind.name(), "default", NAME)].clone();
         let mut others: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
         let mut item = Value::Null;
-        for other in KINDS {
+        for value in lists[kind.name()].iter().cloned() {
+            if kind.look(value.clone()).unwrap().id == id {
+                item = value;
+            } else if others.is_empty() {
+                // One that is nobody's business is as good as many.
+                others.entry(kind.name()).or_default().push(value);
+            }
+        }
+        let part_of = kind.look(item.clone()).unwrap().part_of;
+        for other in KINDS.iter().filter(|it| it.name() != kind.name()) {
             for value in lists[other.name()].iter().cloned() {
                 let found = other.look(value.clone()).unwrap();
-                if other.name() == kind.name() && found.id == id {
-                    item = value;
-                } else if !(kind.cascade().contains(&other.name())
-                    && found.attached_to.contains(&id))
-                {
-                    // What the service would delete along with it has its own test.
+                let is_whole = part_of.as_ref() == Some(&(other.name(), found.id));
+                // What the service would delete along with it has its own test.
+                let is_attached =
+                    found.attached_to.contains(&id) && !kind.cascade().contains(&other.name());
+                if is_whole || is_attached {
                     others.entry(other.name()).or_default().push(value);
                 }
             }
@@ -213,6 +221,16 @@ impl Subject {
 
     pub fn has_project(&self) -> bool {
         self.project.as_ref() == Some(&self.sim_project)
+    }
+
+    /// Does a request name another resource of its kind?
+    pub fn is_anothers(&self, path: &str) -> bool {
+        let others = self.others.get(self.kind.name());
+        let mut ids = others
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["id"].as_str());
+        ids.any(|id| path.split('/').any(|part| part == id))
     }
 
     /// A list of a kind.

@@ -44,7 +44,9 @@ pub fn table(subjects: &[Subject], all: &[Findings]) -> String {
         (true, "Kinds with a natural key"),
     ] {
         let of_family = |it: &&Findings| {
-            let subject = subjects.iter().find(|subject| subject.kind.name() == it.name);
+            let subject = subjects
+                .iter()
+                .find(|subject| subject.kind.name() == it.name);
             let marker = subject.map(|subject| subject.kind.marker());
             (marker == Some(MarkerPlace::NaturalKey)) == natural
         };
@@ -150,7 +152,11 @@ fn render(text: &mut String, (word, world, view): Place, rows: BTreeMap<&str, Ro
 pub fn differences(seen: &str, allowed: &str) -> Vec<String> {
     let lines = |text: &'_ str| -> BTreeSet<String> { text.lines().map(str::to_owned).collect() };
     let (seen, allowed) = (lines(seen), lines(allowed));
-    let done = seen.difference(&allowed).map(|it| format!("done, not allowed: {it}"));
-    let left = allowed.difference(&seen).map(|it| format!("allowed, not done: {it}"));
+    let done = seen
+        .difference(&allowed)
+        .map(|it| format!("done, not allowed: {it}"));
+    let left = allowed
+        .difference(&seen)
+        .map(|it| format!("allowed, not done: {it}"));
     done.chain(left).collect()
 }
