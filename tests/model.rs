@@ -4,7 +4,8 @@
 //! Each comes to a fixpoint within six steps (writes that the cloud carries out), no write brings back
 //! what was there before (a cycle), and `model/law.rs` has nothing against any of them. What is
 //! written in which state is in `model/cells.txt`, for a person to read: more than that is a
-//! failure, and less as well. `UPDATE=1` writes it, `KIND=Port` plays one kind only.
+//! failure, and less as well. `UPDATE=1` writes it. `KIND=Port,Role` plays these kinds
+//! only, and leaves the table alone.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(
@@ -111,7 +112,7 @@ fn explore(subject: &Subject, owner: Owner) -> Findings {
     findings
 }
 
-/// One of every kind, or of this one, with all the ways in which it can differ.
+/// One of every kind, or of these, with all the ways in which it can differ.
 fn subjects(wanted: &str, owner: Owner) -> Vec<Subject> {
     let mut subjects = Subject::all(wanted);
     for subject in &mut subjects {
@@ -129,7 +130,7 @@ fn every_kind_in_every_state_comes_to_rest_and_does_only_what_it_may() {
     let wanted = std::env::var("KIND").unwrap_or_default();
     let owner = owner();
     let subjects = subjects(&wanted, owner);
-    assert!(!subjects.is_empty(), "there is no kind {wanted}");
+    assert!(!subjects.is_empty(), "there is no kind like {wanted}");
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

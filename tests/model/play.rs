@@ -28,7 +28,7 @@ use super::subject::{Item, Subject};
 const POLL: Duration = Duration::from_secs(150);
 /// No state needs longer to come to rest: grace, window, pauses and proof of absence are shorter. What
 /// is asked for in vain is asked for again after an hour, and is at rest until then.
-const LONGEST: Duration = Duration::from_secs(400);
+const LONGEST: Duration = Duration::from_secs(300);
 /// More writes that are carried out than this are no way to a fixpoint.
 const STEPS: usize = 6;
 /// Nothing takes more events than this.

@@ -69,7 +69,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// One of every kind, or of this one.
+    /// One of every kind, or of these.
     pub fn all(wanted: &str) -> Vec<Self> {
         let mut sim = Sim::of_admin(1);
         let user = sim.user().to_owned();
@@ -87,7 +87,7 @@ impl Subject {
             .collect();
         KINDS
             .iter()
-            .filter(|kind| wanted.is_empty() || kind.name() == wanted)
+            .filter(|kind| wanted.is_empty() || wanted.split(',').any(|it| it == kind.name()))
             .map(|kind| {
                 let is_it =
                     |it: &&Value| it["kind"] == kind.name() && it["metadata"]["name"] == NAME;
