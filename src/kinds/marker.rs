@@ -18,6 +18,10 @@ use super::Complaint;
 pub const MARKER_KEY: &str = "stackward.marker";
 /// Key of the object's name in metadata and properties, for people who look at the cloud alone.
 pub const OBJECT_KEY: &str = "stackward.object";
+/// Key of the id of the image that the marker beside it was given to. Nova writes all properties of an
+/// image into the snapshots of the servers that are made of it, Cinder into the images that are made
+/// of its volumes: a marker beside another id is a copy, and marks nothing.
+pub const MARKED_KEY: &str = "stackward.marked";
 /// Key of the digest of the rendered user data in a server's metadata.
 pub const USER_DATA_KEY: &str = "stackward.user-data-sha256";
 /// Key of the name of the Image object that a server was made of, in its metadata: when that image

@@ -246,7 +246,8 @@ impl Kind for Volume {
 
     fn health(volume: &Object) -> Health {
         match volume.status.as_str() {
-            "available" | "in-use" => Health::Ready,
+            // Reserved: kept for a server that is on the shelf, or just being attached.
+            "available" | "in-use" | "reserved" => Health::Ready,
             "deleting" => Health::Leaving,
             status if status.starts_with("error") => Health::Stuck {
                 state: status.to_owned(),
@@ -316,9 +317,15 @@ impl Kind for Volume {
     fn hindrance(
         field: &str,
         _: Option<&Element>,
-        _: &Object,
+        volume: &Object,
         attached: &Attached<'_>,
     ) -> Option<String> {
+        if volume.status == "reserved" && matches!(field, "size" | "volumeTypeRef") {
+            return Some(
+                "the volume is reserved for a server that is shelved, Cinder changes neither its size nor its type until that runs again"
+                    .to_owned(),
+            );
+        }
         let snapshots: Vec<String> = attached
             .of::<VolumeSnapshot>()
             .map(|(found, _)| match &*found.name {

@@ -17,7 +17,7 @@ use super::call::{
 };
 use super::field::{Change, Compare, Field};
 use super::health::Health;
-use super::marker::{MARKER_KEY, Marker, OBJECT_KEY};
+use super::marker::{MARKED_KEY, MARKER_KEY, Marker, OBJECT_KEY};
 use super::need::{Inputs, Material, Need, Reading, What};
 use super::{
     Attached, Birth, Collection, Complaint, Element, Identity, Kind, MarkerPlace, Refusal,
@@ -282,7 +282,9 @@ impl Kind for Image {
     type Action = Action;
 
     fn identity(image: &Object) -> Identity {
-        let marker = image.properties.get(MARKER_KEY).and_then(Value::as_str);
+        let property = |key: &str| image.properties.get(key).and_then(Value::as_str);
+        let is_copy = property(MARKED_KEY) != Some(&image.id);
+        let marker = property(MARKER_KEY).filter(|_| !is_copy);
         Identity {
             id: image.id.clone(),
             name: image.name.clone().unwrap_or_default(),
@@ -419,6 +421,7 @@ impl Kind for Image {
         put("id", json!(birth.id));
         put("name", json!(birth.name));
         put(MARKER_KEY, json!(birth.marker.to_string()));
+        put(MARKED_KEY, json!(birth.id));
         put(OBJECT_KEY, json!(birth.object));
         if let Some(content) = &spec.content {
             put("container_format", json!(content.container_format));
@@ -515,6 +518,7 @@ impl Kind for Image {
     fn brand(image: &Object, birth: &Birth<'_>) -> Option<Call> {
         let operations: Vec<Value> = [
             (MARKER_KEY, birth.marker.to_string()),
+            (MARKED_KEY, image.id.clone()),
             (OBJECT_KEY, birth.object.to_owned()),
         ]
         .into_iter()

@@ -83,8 +83,15 @@ fn what_is_created_is_what_is_seen() {
     );
     answer["status"] = json!("queued");
     answer["protected"] = json!(false);
+    let mut copy = answer.clone();
+    copy["id"] = json!("7f1c0c6e-6f0c-5d0e-9d53-0a52a5a3e3c1");
     let found = KIND.look(answer).unwrap();
     assert_eq!(found.marker, Some(birth.marker));
+    assert_eq!(
+        KIND.look(copy).unwrap().marker,
+        None,
+        "it is a snapshot's now"
+    );
     let mut seen = Image::project(object(&found), &Attached::default());
     seen.content.as_mut().unwrap().file = wanted.content.as_ref().unwrap().file.clone();
     // It is told of every image, and the manifest did not mind.

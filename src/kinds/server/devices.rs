@@ -172,11 +172,13 @@ pub(super) fn may_remove(field: &str, element: &Element, attached: &Attached<'_>
             .any(|(found, _)| refers_to("portRef", &found.id) && found.marker.is_some()),
         "volumes" => attached.of::<volume::Volume>().any(|(found, volume)| {
             let devices = || volume.attachments.iter().map(|it| it.device.as_deref());
+            // A volume of a shelved server has no attachments.
+            let is_known = !volume.attachments.is_empty() && devices().all(|it| it.is_some());
             refers_to("volumeRef", &found.id)
                 && found.marker.is_some()
                 && !devices().flatten().any(is_first_disk)
                 // Where no device is known, it may be the one that the server boots from.
-                && (volume.bootable != "true" || devices().all(|it| it.is_some()))
+                && (volume.bootable != "true" || is_known)
         }),
         _ => false,
     }

@@ -260,7 +260,8 @@ impl Kind for Server {
         Field::new("bootVolume", Change::Birth),
         Field::new("networks", Change::Birth),
         Field::new("securityGroupRefs", Change::Birth),
-        Field::new("availabilityZone", Change::Birth),
+        // A shelved server is on no host, and so in no zone.
+        Field::new("availabilityZone", Change::Birth).by(Compare::IfTold),
         Field::new("configDrive", Change::Birth),
         Field::new("schedulerHints", Change::Birth),
         Field::new("userData", Change::Birth),
@@ -363,7 +364,7 @@ impl Kind for Server {
             ports: Some(ports.collect()),
             networks: None,
             security_group_refs: None,
-            availability_zone: server.availability_zone.clone(),
+            availability_zone: some(server.availability_zone.as_ref()),
             config_drive: Some(has_config_drive(server)),
             metadata: Some(metadata(server, false)),
             tags: server.tags.clone(),
@@ -389,17 +390,16 @@ impl Kind for Server {
     }
 
     fn status(server: &Object, attached: &Attached<'_>) -> Status {
-        let some = |text: &Option<String>| text.clone().filter(|it| !it.is_empty());
         Status {
             name: server.name.clone().unwrap_or_default(),
             description: server.description.clone(),
             status: server.status.clone(),
-            host_id: some(&server.host_id),
-            host: some(&server.host),
+            host_id: some(server.host_id.as_ref()),
+            host: some(server.host.as_ref()),
             image_id: id_in(&server.image),
             flavor_id: id_in(&server.flavor),
             keypair: server.key_name.clone(),
-            availability_zone: some(&server.availability_zone),
+            availability_zone: some(server.availability_zone.as_ref()),
             config_drive: has_config_drive(server),
             interfaces: devices::interfaces(server, attached),
             volumes: devices::volumes(server, attached),
@@ -538,6 +538,11 @@ fn flavor(server: &Object) -> Ref {
         (None, Some(name)) => Ref::Filter(json!({ "name": name })),
         (None, None) => Ref::Id("unknown".to_owned()),
     }
+}
+
+/// A text that says something: what is not so is an empty one in Nova.
+fn some(text: Option<&String>) -> Option<String> {
+    text.filter(|it| !it.is_empty()).cloned()
 }
 
 fn id_in(embedded: &Value) -> Option<String> {

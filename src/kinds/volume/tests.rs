@@ -155,7 +155,7 @@ fn every_state_means_something() {
         ("in-use", Health::Ready),
         ("creating", Health::Moving("creating".to_owned())),
         ("downloading", Health::Moving("downloading".to_owned())),
-        ("reserved", Health::Moving("reserved".to_owned())),
+        ("reserved", Health::Ready),
         ("extending", Health::Moving("extending".to_owned())),
         ("deleting", Health::Leaving),
         (

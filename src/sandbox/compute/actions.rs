@@ -10,7 +10,7 @@ use super::server::{PAUSED, RUNNING, SHUTDOWN, Server, Step};
 use super::{Caller, invalid, only_admin};
 
 const ACTIVE: &[&str] = &["active"];
-const ANY_KEPT: &[&str] = &["active", "stopped", "paused", "suspended"];
+pub(super) const ANY_KEPT: &[&str] = &["active", "stopped", "paused", "suspended"];
 
 impl World {
     pub(super) fn server_action(&mut self, request: &Request, who: Caller<'_>, id: &str) -> Answer {
@@ -103,6 +103,7 @@ impl World {
             }
             "shelve" => {
                 server.check("shelve", ANY_KEPT)?;
+                self.keep_in_image(id);
                 self.act(
                     id,
                     "shelve",
@@ -266,7 +267,14 @@ impl World {
     }
 
     /// Starts a simple action: a task state, then a step at its end.
-    fn act(&mut self, id: &str, name: &str, task: &'static str, millis: u64, end: Step) -> Answer {
+    pub(super) fn act(
+        &mut self,
+        id: &str,
+        name: &str,
+        task: &'static str,
+        millis: u64,
+        end: Step,
+    ) -> Answer {
         let now = self.now;
         if let Some(server) = self.compute.servers.get_mut(id) {
             let operation = server.begin(Some(task), now);
@@ -349,10 +357,11 @@ impl World {
             },
         );
         self.check_image(who, image, &flavor, from_volume)?;
-        let now = self.now;
+        let (now, properties) = (self.now, self.properties_of(Some(image)));
         let server = self.server_mut(who.account, id)?;
         if server.image.is_some() {
             server.image = Some(image.to_owned());
+            server.image_properties = properties;
         }
         if let Some(name) = text(wanted, "name") {
             name.clone_into(&mut server.name);
@@ -384,37 +393,6 @@ impl World {
         let mut body = self.server_body(self.server_shown(who.account, id)?, who, true);
         body["adminPass"] = json!(self.new_hex()[..12]);
         Ok(Response::json(202, json!({ "server": body })))
-    }
-
-    fn snapshot_server(&mut self, who: Caller<'_>, id: &str, arguments: &Value) -> Answer {
-        let server = self.server_shown(who.account, id)?;
-        server.check("createImage", ANY_KEPT)?;
-        let name = arguments["name"]
-            .as_str()
-            .ok_or_else(|| invalid("createImage", arguments, "'name' is a required property"))?;
-        let mut properties = arguments["metadata"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        properties.insert("image_type".into(), json!("snapshot"));
-        properties.insert("instance_uuid".into(), json!(id));
-        if let Some(base) = &server.image {
-            properties.insert("base_image_ref".into(), json!(base));
-        }
-        let owner = super::networks::owner_of(server);
-        let image = self.create_snapshot_image(name, &owner, &properties);
-        self.act(
-            id,
-            "createImage",
-            "image_snapshot",
-            1000,
-            Step::Snapshot(image.clone()),
-        )?;
-        let location = self.url(&format!("/image/v2/images/{image}"));
-        if who.minor >= 45 {
-            return Ok(Response::json(202, json!({ "image_id": image })));
-        }
-        Ok(Response::empty(202).with("Location", location))
     }
 
     fn change_groups(&mut self, who: Caller<'_>, id: &str, name: &str, add: bool) -> Answer {

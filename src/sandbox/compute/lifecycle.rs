@@ -249,6 +249,7 @@ impl World {
         for group in self.compute.groups.values_mut() {
             group.members.retain(|m| m != id);
         }
+        self.drop_kept_image(id);
         let now = self.now;
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.deleted = Some(now);
@@ -287,6 +288,12 @@ impl World {
 
     fn settle(&mut self, id: &str, vm_state: &'static str, power: u8) {
         let now = self.now;
+        let before = self.compute.servers.get(id).map(|server| server.vm_state);
+        match (before, vm_state) {
+            (Some("shelved_offloaded"), "active") => self.leave_the_shelf(id),
+            (_, "shelved_offloaded") => self.reserve_attached(id),
+            _ => {}
+        }
         if let Some(server) = self.compute.servers.get_mut(id) {
             server.vm_state = vm_state;
             server.task_state = None;

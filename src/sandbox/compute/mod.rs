@@ -13,6 +13,7 @@ mod metadata;
 mod networks;
 mod quota;
 mod server;
+mod snapshots;
 mod view;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::json::stamp_micros;
+use super::super::json::{Object, stamp_micros};
 use super::super::response::Refusal;
 use super::flavors::Flavor;
 
@@ -25,6 +25,10 @@ pub(super) struct Server {
     /// The other flavor of a resize that is not yet confirmed.
     pub(super) other_flavor: Option<Flavor>,
     pub(super) image: Option<String>,
+    /// The properties of that image when the server was made of it: its snapshots take them over.
+    pub(super) image_properties: Object,
+    /// The image that it is kept in while it is shelved.
+    pub(super) shelved_image: Option<String>,
     pub(super) key_name: Option<String>,
     pub(super) user_data: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,

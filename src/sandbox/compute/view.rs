@@ -15,10 +15,11 @@ impl World {
 
     pub(super) fn server_body(&self, server: &Server, who: Caller<'_>, single: bool) -> Value {
         let minor = who.minor;
-        let zone = if server.launched.is_some() || server.task_state == Some("spawning") {
-            "nova"
-        } else {
-            ""
+        let is_shelved = server.vm_state == "shelved_offloaded";
+        let zone = match (server.launched.is_some(), server.task_state) {
+            _ if is_shelved => "",
+            (true, _) | (_, Some("spawning")) => "nova",
+            _ => "",
         };
         let host_id: String = if zone.is_empty() {
             String::new()
@@ -33,7 +34,7 @@ impl World {
             "created": stamp(server.created), "updated": stamp(server.updated),
             "addresses": self.server_addresses(server), "accessIPv4": server.access.0, "accessIPv6": server.access.1,
             "links": self.compute_links("servers", &server.id), "OS-DCF:diskConfig": "MANUAL",
-            "OS-EXT-AZ:availability_zone": server.scheduled_zone.as_deref().unwrap_or(zone),
+            "OS-EXT-AZ:availability_zone": server.scheduled_zone.as_deref().filter(|_| !is_shelved).unwrap_or(zone),
             "config_drive": if server.config_drive { "True" } else { "" }, "key_name": server.key_name,
             "OS-SRV-USG:launched_at": server.launched.map(stamp_micros),
             "OS-SRV-USG:terminated_at": server.deleted.map(stamp_micros),

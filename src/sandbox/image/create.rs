@@ -91,6 +91,13 @@ impl World {
         Ok(answer)
     }
 
+    /// What an image says of itself; nothing if there is no such image.
+    pub(in super::super) fn properties_of(&self, id: Option<&str>) -> Object {
+        let image = id.and_then(|id| self.images.images.get(id));
+        let properties = image.map(|image| image.properties.clone());
+        properties.unwrap_or_default().into_iter().collect()
+    }
+
     /// An image that Nova makes from a server or Cinder from a volume: queued, owned by the asker.
     pub(in super::super) fn create_snapshot_image(
         &mut self,

@@ -161,9 +161,13 @@ impl World {
                 format!("Image {id} is protected and cannot be deleted."),
             ));
         }
+        self.remove_image(id);
+        Ok(Response::empty(204))
+    }
+
+    pub(in super::super) fn remove_image(&mut self, id: &str) {
         self.images.images.remove(id);
         self.images.burned.insert(id.to_owned());
-        Ok(Response::empty(204))
     }
 
     /// An image that the account may see.

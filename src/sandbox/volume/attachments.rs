@@ -143,6 +143,19 @@ impl World {
         volume.updated = Some(now);
     }
 
+    /// The volume is disconnected, and kept for its server.
+    pub(in super::super) fn disconnect_volume(&mut self, id: &str, attachment: &str) {
+        let now = self.now;
+        let Some(volume) = self.volumes.volumes.get_mut(id) else {
+            return;
+        };
+        for it in &mut volume.attachments {
+            it.attached = it.attached.filter(|_| it.id != attachment);
+        }
+        "reserved".clone_into(&mut volume.status);
+        volume.updated = Some(now);
+    }
+
     /// The volume is being detached.
     pub(in super::super) fn begin_detach(&mut self, id: &str) {
         let now = self.now;
