@@ -130,6 +130,8 @@ bugs! {
     LosesDataWithoutLeave,
     /// A repair that does not hold is sent for ever.
     RepairsForEver,
+    /// A deletion that does nothing is asked for with every look.
+    DeletesForEver,
     /// What is in ERROR is made anew for ever.
     RecreatesForEver,
 }

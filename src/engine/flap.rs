@@ -3,6 +3,9 @@
 //! Counted is what was accepted by the service and yet was found the same again. A repair whose
 //! difference has not been seen for an hour has held. A new generation of the manifest begins anew.
 //! The memory is this process's; a restart forgets it, so that it bounds loops and is no judge.
+//!
+//! The same for deletions: one that was accepted and did nothing is asked for again after ever longer
+//! pauses, up to an hour.
 
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use jiff::Timestamp;
 use crate::kinds::erased::Intent;
 use crate::kinds::field::Difference;
 use crate::kinds::health::Health;
+use crate::manifest::Key;
 use crate::zoo::{self, Bug};
 
 use super::Engine;
@@ -29,6 +33,12 @@ const MOST_REPLACEMENTS: u32 = 1;
 const HELD: Duration = Duration::from_secs(3600);
 /// Pauses before the second and the third repair of the same.
 const BETWEEN_REPAIRS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+/// Pauses before a deletion that did nothing is asked for again; the last one counts from then on.
+const BETWEEN_DELETIONS: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+    Duration::from_secs(3600),
+];
 /// How long one is in ERROR before it is made anew for the first, second and third time.
 const BEFORE_RECREATION: [Duration; 3] = [
     Duration::from_secs(30),
@@ -64,6 +74,40 @@ struct Done {
     deleted: Option<String>,
     at: Timestamp,
     seen: Timestamp,
+}
+
+/// A deletion that was sent, or what has to be done before it.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    intent: Intent,
+    id: String,
+    /// How often it was accepted.
+    count: usize,
+    at: Timestamp,
+    /// It is still there, and is not asked for again before this.
+    until: Option<Timestamp>,
+}
+
+impl Asked {
+    /// It is sent now; what was asked for before counts if it was the same.
+    fn again(before: Option<Self>, intent: Intent, id: String, now: Timestamp) -> Self {
+        let same = before.filter(|it| it.intent == intent && it.id == id);
+        Self {
+            count: same.map_or(0, |it| it.count),
+            at: now,
+            until: None,
+            intent,
+            id,
+        }
+    }
+
+    /// When the same may be sent again.
+    fn next(&self) -> Timestamp {
+        let pauses = BETWEEN_DELETIONS
+            .get(..self.count)
+            .unwrap_or(&BETWEEN_DELETIONS);
+        after(self.at, pauses.last().copied().unwrap_or_default())
+    }
 }
 
 impl Repairs {
@@ -112,6 +156,45 @@ impl Repairs {
 }
 
 impl Engine {
+    /// May this deletion be sent now? If so, it is remembered as sent. Not so soon after the same was
+    /// accepted, and did nothing.
+    pub(super) fn may_ask(&mut self, key: &Key, intent: &Intent, id: &str, now: Timestamp) -> bool {
+        let Some(work) = self.work.get_mut(key) else {
+            return true;
+        };
+        if let Some(asked) = &mut work.asked
+            && (&asked.intent, &*asked.id) == (intent, id)
+            && asked.next() > now
+            && !zoo::has(Bug::DeletesForEver)
+        {
+            asked.until = Some(asked.next());
+            return false;
+        }
+        let asked = Asked::again(work.asked.take(), intent.clone(), id.to_owned(), now);
+        work.asked = Some(asked);
+        true
+    }
+
+    /// A deletion was accepted, or what has to be done before it.
+    pub(super) fn asked(&mut self, key: &Key, intent: &Intent, now: Timestamp) {
+        let asked = self.work.get_mut(key).and_then(|work| work.asked.as_mut());
+        if let Some(asked) = asked.filter(|asked| asked.intent == *intent) {
+            asked.count += 1;
+            asked.at = now;
+        }
+    }
+
+    /// Its deletion was accepted, and it is still there: it is not looked at for that before then.
+    pub(super) fn still_there(&self, key: &Key, now: Timestamp) -> Option<Waiting> {
+        let asked = self.work.get(key)?.asked.as_ref()?;
+        let until = asked.until.filter(|until| *until > now)?;
+        let error = format!(
+            "{} {} was accepted {} times, and nothing came of it",
+            asked.intent, asked.id, asked.count
+        );
+        Some(Waiting::Backoff { until, error })
+    }
+
     /// Is this repair to wait, or has it failed to hold too often? If not, it is remembered as sent.
     pub(super) fn restrain(
         &mut self,
@@ -284,6 +367,23 @@ mod tests {
             2,
             "a name is used again"
         );
+    }
+
+    #[test]
+    fn a_deletion_that_does_nothing_is_asked_for_ever_more_slowly_and_another_one_at_once() {
+        let start = Timestamp::UNIX_EPOCH;
+        let ask = |before, id: &str, at| Asked::again(before, Intent::Delete, id.to_owned(), at);
+        let mut asked = ask(None, "s", start);
+        assert_eq!(asked.next(), start, "it was not accepted");
+        let mut pauses = Vec::new();
+        for _ in 0..5 {
+            asked.count += 1;
+            let next = asked.next();
+            pauses.push(between(asked.at, next).as_secs());
+            asked = ask(Some(asked), "s", next);
+        }
+        assert_eq!(pauses, [5, 60, 3600, 3600, 3600]);
+        assert_eq!(ask(Some(asked), "t", start).next(), start);
     }
 
     #[test]

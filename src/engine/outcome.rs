@@ -151,6 +151,7 @@ impl Engine {
                 self.not_found(key, now);
             }
             (Intent::Delete, Ok(_)) => {
+                self.asked(key, &Intent::Delete, now);
                 if let Some(work) = self.work.get_mut(key) {
                     work.deleting = true;
                     work.failures = 0;
@@ -158,7 +159,8 @@ impl Engine {
                 }
                 self.wrote(key, now);
             }
-            (_, Ok(_)) => {
+            (intent, Ok(_)) => {
+                self.asked(key, intent, now);
                 if let Some(work) = self.work.get_mut(key) {
                     work.failures = 0;
                     work.pause = None;
@@ -262,7 +264,7 @@ impl Engine {
                 let found = kind.look(kind.item(self.known_id(&key), reply))?;
                 self.is_deletable(&key, kind.marker(), &scope, &found)?;
                 if let Some((field, call)) = kind.before_delete(&found) {
-                    return Ok((Intent::Act(field), call));
+                    return Ok((Intent::Act(field), call, found.id));
                 }
                 let birth = Birth {
                     name: "",
@@ -277,11 +279,16 @@ impl Engine {
                     Some(&found),
                     &birth,
                 )
-                .map(|call| (Intent::Delete, call))
+                .map(|call| (Intent::Delete, call, found.id))
                 .map_err(|refusal| refusal.message)
             });
         match call {
-            Ok((intent, call)) => {
+            Ok((intent, _, id)) if !self.may_ask(&key, &intent, &id, now) => {
+                self.land(ticket);
+                self.flights.remove(&ticket);
+                self.dirty.insert(key);
+            }
+            Ok((intent, call, _)) => {
                 if let Some(flight) = self.flights.get_mut(&ticket) {
                     flight.intent = intent.clone();
                     flight.then_delete = false;

@@ -71,9 +71,10 @@ impl Engine {
             },
             why: Vec::new(),
         };
-        if is_pruned
-            && matches!(fate, Fate::Read { delete: true, .. })
-            && let Some(waiting) = self.budget(&record, now)
+        if matches!(fate, Fate::Read { delete: true, .. })
+            && let Some(waiting) = self
+                .still_there(key, now)
+                .or_else(|| is_pruned.then(|| self.budget(&record, now)).flatten())
         {
             fate = Fate::Wait(waiting);
         }

@@ -73,6 +73,10 @@ impl Engine {
                 .then(|| Plan::Suspended(Some(todo.clone())))
                 .or_else(|| self.succession(&object, &todo))
                 .or_else(|| self.paused(key, now).map(Plan::Wait))
+                .or_else(|| {
+                    let deletes = todo.intent == Intent::Delete;
+                    deletes.then(|| self.still_there(key, now))?.map(Plan::Wait)
+                })
                 .or_else(|| self.restrain(&object, &todo, &assessment, now))
                 .or_else(|| self.make_room(&object, &todo, &assessment));
             match held {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Ticket;
-use super::flap::Repairs;
+use super::flap::{Asked, Repairs};
 use super::pace::between;
 use super::plan::{Drift, Plan};
 use super::reason::Waiting;
@@ -43,6 +43,8 @@ pub(super) struct Work {
     pub(super) repairs: Repairs,
     /// We have asked for its deletion.
     pub(super) deleting: bool,
+    /// What was last asked for in order to delete it, and how often in vain.
+    pub(super) asked: Option<Asked>,
     /// Since when its manifest is gone.
     pub(super) undeclared_since: Option<Timestamp>,
     /// What was decided last.

@@ -113,6 +113,36 @@ pub(crate) fn catchers(bug: Bug) -> &'static [&'static str] {
         Bug::RepairsForEver => {
             &["changes::a_tag_that_somebody_takes_away_again_and_again_ends_as_flapping"]
         }
+        Bug::DeletesForEver => {
+            &["model::every_kind_in_every_state_comes_to_rest_and_does_only_what_it_may"]
+        }
         Bug::RecreatesForEver => &["changes::a_server_in_error_is_made_anew_three_times_at_most"],
     }
 }
+
+/// The bugs that show in what is written in some state, whatever came before: the model check of the
+/// planner is to catch them by itself.
+pub(crate) const OF_THE_PLANNER: [Bug; 22] = [
+    Bug::TrustsTheJournalAlone,
+    Bug::BelievesAnOlderList,
+    Bug::TrustsAnAbsentListEntry,
+    Bug::TakesAFailedListForAnEmptyOne,
+    Bug::TakesWhatIsNotUnderstoodForAbsent,
+    Bug::AdoptsByName,
+    Bug::AdoptsAnothersMarker,
+    Bug::TakesOverANaturalKey,
+    Bug::IgnoresTheProject,
+    Bug::TakesTheFirstOfSeveral,
+    Bug::SkipsTheScopeFingerprint,
+    Bug::BelievesAnEmptyDirectory,
+    Bug::BelievesOneReading,
+    Bug::BelievesABrokenFile,
+    Bug::IgnoresTheProtection,
+    Bug::DeletesWhatItDidNotMake,
+    Bug::ForgetsThePause,
+    Bug::IgnoresSuspend,
+    Bug::ReplacesWithoutLeave,
+    Bug::LosesDataWithoutLeave,
+    Bug::RepairsForEver,
+    Bug::DeletesForEver,
+];

@@ -4,7 +4,8 @@
 //! The suites are part of this program, which starts itself once for each bug, so that all of it is
 //! built once. `cargo test --features zoo --test zoo -- every_bug_is_caught --nocapture` prints who
 //! caught what; with `ZOO=all` it runs everything that is here against every bug (minutes each),
-//! with `ZOO=KnowsNoGrace,KnowsNoBudget` only these.
+//! with `ZOO=KnowsNoGrace,KnowsNoBudget` only these. What is wrong with the planner is to be caught by
+//! its model check besides, without the scenarios.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
@@ -30,6 +31,8 @@ mod guards;
 mod journal;
 #[path = "../keystone_kinds.rs"]
 mod keystone_kinds;
+#[path = "../model.rs"]
+mod model;
 #[path = "../properties.rs"]
 mod properties;
 
@@ -41,7 +44,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use catchers::catchers;
+use catchers::{OF_THE_PLANNER, catchers};
 use stackward::zoo::Bug;
 
 /// This program again, with a bug or without; only these tests, or all but the zoo itself.
@@ -52,6 +55,8 @@ fn run(bug: Option<Bug>, tests: &[&str]) -> Output {
         tests => command.arg("--exact").args(tests),
     };
     command.env_remove("STACKWARD_ZOO");
+    // With a marker, with a natural key, and with data: what the model check is to play.
+    command.env("KIND", "Network,Role,VolumeSnapshot");
     if let Some(bug) = bug {
         command.env("STACKWARD_ZOO", format!("{bug:?}"));
     }
@@ -160,5 +165,31 @@ fn every_bug_is_caught() {
         hunts.len() - survivors.len(),
         hunts.len()
     );
+    assert!(survivors.is_empty(), "these survive: {survivors:?}");
+}
+
+#[test]
+fn every_bug_is_caught_that_the_planner_has_by_the_model_check_alone() {
+    const TEST: &str = "model::every_kind_in_every_state_comes_to_rest_and_does_only_what_it_may";
+    let healthy = run(None, &[TEST]);
+    assert_eq!(with_result(&healthy, " ... ok"), [TEST]);
+    let next = AtomicUsize::new(0);
+    let survivors = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(bug) = OF_THE_PLANNER.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let output = run(Some(*bug), &[TEST]);
+                    let text = String::from_utf8_lossy(&output.stdout);
+                    let fault = text.lines().find(|line| line.contains(" Cell {"));
+                    println!("{:<36} {}", format!("{bug:?}"), fault.unwrap_or("SURVIVED"));
+                    if fault.is_none() || with_result(&output, " ... FAILED") != [TEST] {
+                        survivors.lock().unwrap().push(*bug);
+                    }
+                }
+            });
+        }
+    });
+    let survivors = survivors.into_inner().unwrap();
     assert!(survivors.is_empty(), "these survive: {survivors:?}");
 }
