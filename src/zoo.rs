@@ -60,6 +60,8 @@ bugs! {
     // What is believed.
     /// A list that began before our last write is believed.
     BelievesAnOlderList,
+    /// What a list shows is there, although it is proven gone and has a successor.
+    BelievesAListThatLags,
     /// What one list leaves out is gone.
     TrustsAnAbsentListEntry,
     /// One read by id that answers 404 proves that it is gone.

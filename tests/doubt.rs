@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sim::{Fault, Sim, assemble};
+use sim::{Fault, Sim, View, assemble};
 use stackward::engine::Event;
 use stackward::engine::scope::Scope;
 use stackward::manifest::Key;
@@ -247,6 +247,42 @@ fn a_list_that_fails_does_not_stand_for_absence() {
 #[test]
 fn a_list_with_items_that_are_not_understood_does_not_stand_for_absence() {
     stands_not_for_absence(200, json!({"security_groups": [{"id": 7}]}));
+}
+
+#[test]
+fn what_was_replaced_is_not_in_force_again_in_lists_that_lag() {
+    let wanted = |stateful: bool| {
+        let (name, text) = group("g0", &json!({"stateful": stateful}));
+        let leave = r#""spec":{"lifecycle":{"replace":"Allow"},"#;
+        [(name, text.replace(r#""spec":{"#, leave))]
+    };
+    let creates = |sim: &Sim| {
+        let made = |line: &&String| line.contains(": create");
+        sim.trace.iter().filter(made).count()
+    };
+    let mut sim = Sim::new(1);
+    sim.weather.keeps = true;
+    sim.declare(&wanted(true));
+    settle(&mut sim);
+    sim.declare(&wanted(false));
+    let end = sim.now + 30 * MINUTE;
+    while creates(&sim) < 2 {
+        assert!(sim.step(end), "{:?}", sim.complaints());
+    }
+    // As it was before the old one was deleted, and then before the new one was made.
+    let looks_show = |sim: &mut Sim, back: usize, looks: usize| {
+        let view = (View::Stale(back), looks);
+        sim.weather.views.insert("SecurityGroup", view);
+    };
+    looks_show(&mut sim, 2, 1);
+    while !sim.weather.views.is_empty() {
+        assert!(sim.step(end), "nobody looks");
+    }
+    looks_show(&mut sim, 1, 8);
+    sim.run_for(30 * MINUTE);
+    settle(&mut sim);
+    assert_eq!(creates(&sim), 2, "{:#?}", sim.trace);
+    assert_eq!(there(&mut sim).len(), 1);
 }
 
 #[test]

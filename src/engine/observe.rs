@@ -323,6 +323,7 @@ impl Engine {
         };
         match ours[..] {
             _ if record.is_none() && zoo::has(Bug::TrustsTheJournalAlone) => {}
+            [found] if record.is_some_and(|it| has_succeeded(it, &found.id)) => {}
             [found] => return Trace::Here(found),
             [found, ..] if zoo::has(Bug::TakesTheFirstOfSeveral) => return Trace::Here(found),
             [] => {}
@@ -496,6 +497,15 @@ fn adopt_id(adopt: Option<&Adopt>) -> &str {
         Some(Adopt::Id(id)) => id,
         _ => "",
     }
+}
+
+/// Has something else been made in the place of this, or may it have been? The resource is proven
+/// gone, and a list that shows it and nothing else lags.
+fn has_succeeded(record: &Record, id: &str) -> bool {
+    let is_another = |it: &String| it != id;
+    record.last.as_deref() == Some(id)
+        && !zoo::has(Bug::BelievesAListThatLags)
+        && (record.id.as_ref().is_some_and(is_another) || record.intent.is_some())
 }
 
 /// The name of a resource's state, to tell how long it has been in it.

@@ -59,6 +59,9 @@ pub(crate) fn catchers(bug: Bug) -> &'static [&'static str] {
         Bug::BelievesAShrunkenList => {
             &["guards::a_list_that_lost_a_third_at_once_is_looked_at_again_before_it_is_believed"]
         }
+        Bug::BelievesAListThatLags => {
+            &["doubt::what_was_replaced_is_not_in_force_again_in_lists_that_lag"]
+        }
         Bug::TrustsAFilter => &["doubt::what_a_filter_let_through_is_looked_at_again"],
         Bug::AdoptsByName => &["properties::hands_off"],
         Bug::AdoptsAnothersMarker => {

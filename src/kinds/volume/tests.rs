@@ -154,7 +154,7 @@ fn what_stays_reserved_is_kept_for_a_shelved_server() {
     volume["status"] = json!("reserved");
     volume["updated_at"] = json!("2026-11-22T10:00:00.000000");
     let at = |time: &str| {
-        let found = KIND.look(volume.clone()).unwrap();
+        let found = Of::<Volume>::NEW.look(volume.clone()).unwrap();
         found.at(time.parse().unwrap()).health
     };
     let moving = Health::Moving("reserved".to_owned());
