@@ -45,7 +45,9 @@ class Wishes:
         """Another wish."""
         likely = lambda chance: self.dice.random() < chance
         self.network = likely(0.9)
-        self.image, self.volume, self.key = likely(0.8), likely(0.8), likely(0.8)
+        self.image, self.volume = likely(0.8), likely(0.8)
+        # Something always: without anything to do a daemon does not look, and nobody sees that it rests.
+        self.key = likely(0.8) or not (self.network or self.image or self.volume)
         self.db = self.network and self.image and self.volume and self.key and likely(0.8)
         self.blog = self.network and self.image and likely(0.6)
         self.address = self.blog and likely(0.6)
@@ -228,11 +230,12 @@ class Chaos:
 
         def probe():
             require(daemon.alive(), 'it ended with %s:\n%s' % (daemon.process.returncode, tail(daemon.path)))
+            looked = (daemon.status() or {}).get('looked')
             seen['objects'] = set(daemon.objects())
             seen['missing'] = daemon.unavailable() or {}
             for what in self.operator.help(30 * PATIENCE) if self.services_died else ():
                 self.struck[what] += 1
-            return seen['objects'] == declared and not seen['missing']
+            return looked and seen['objects'] == declared and not seen['missing']
         try:
             until('peace', probe, 240)
         except Exception as why:

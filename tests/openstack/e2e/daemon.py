@@ -133,13 +133,15 @@ class Daemon:
         text = self.get('/metrics') or ''
         return sum(float(v) for v in re.findall(r'^stackward_api_requests_total\{.*\} (\S+)$', text, re.M))
 
-    def objects(self):
-        """{(kind, name): object} as `stackward status -o json` shows it."""
+    def status(self):
+        """What `stackward status -o json` shows; None while the daemon does not answer."""
         done = subprocess.run([self.stackward.binary, 'status', '--address', self.url, '-o', 'json'],
                               env=self.stackward.environment, capture_output=True, text=True, timeout=60)
-        if done.returncode and not done.stdout.strip():
-            return {}
-        shown = json.loads(done.stdout)['objects']
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def objects(self):
+        """{(kind, name): object} of that; nothing while there is no status."""
+        shown = (self.status() or {'objects': {}})['objects']
         return {(key.split('/')[0], key.split('/')[-1]): one for key, one in shown.items()}
 
     def unavailable(self):
