@@ -69,7 +69,7 @@ pub enum Compare {
     Value,
     /// As a value, unless the cloud does not tell it: what is not told is no difference.
     IfTold,
-    /// Lists whose order means nothing: tags.
+    /// Lists whose order means nothing, and where twice is no more than once: tags.
     Set,
     /// A list of pairs, owned pair by pair: keys that others set stay. The names of the key and of
     /// the value in a pair.
@@ -184,15 +184,25 @@ pub fn missing(compare: Compare, want: &Value, have: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// The elements of `have` that `want` does not name.
+/// The elements of `have` that `want` does not name. One that it names stands for one alone: of two
+/// address pairs with the same address, a wanted one that leaves the MAC open allows one.
 #[must_use]
 pub fn surplus(compare: Compare, want: &Value, have: &Value) -> Vec<Value> {
-    let want = elements(want);
-    elements(have)
-        .iter()
-        .filter(|there| !want.iter().any(|wanted| same(compare, wanted, there)))
-        .cloned()
-        .collect()
+    let mut free: Vec<&Value> = elements(want).iter().collect();
+    // What says more is served first.
+    let says = |it: &Value| {
+        let fields = it.as_object().into_iter().flat_map(|it| it.values());
+        fields.filter(|it| !it.is_null()).count()
+    };
+    free.sort_by_key(|it| std::cmp::Reverse(says(it)));
+    let is_surplus = |there: &&Value| {
+        let named = free.iter().position(|wanted| same(compare, wanted, there));
+        if let (Some(at), Compare::Elements([])) = (named, compare) {
+            free.remove(at);
+        }
+        named.is_none()
+    };
+    elements(have).iter().filter(is_surplus).cloned().collect()
 }
 
 fn same(compare: Compare, want: &Value, have: &Value) -> bool {
@@ -231,6 +241,7 @@ fn elements(list: &Value) -> &[Value] {
 fn sorted(list: &Value) -> Vec<String> {
     let mut texts: Vec<String> = elements(list).iter().map(Value::to_string).collect();
     texts.sort();
+    texts.dedup();
     texts
 }
 
@@ -312,6 +323,19 @@ mod tests {
     }
 
     #[test]
+    fn an_element_that_leaves_something_open_allows_one() {
+        let by = Compare::Elements(&[]);
+        let want = json!([{"ip": "a", "mac": null}, {"ip": "a", "mac": "2"}]);
+        let (own, two, three) = (
+            json!({"ip": "a", "mac": "1"}),
+            json!({"ip": "a", "mac": "2"}),
+            json!({"ip": "a", "mac": "3"}),
+        );
+        assert_eq!(surplus(by, &want, &json!([two, own])), [json!(null); 0]);
+        assert_eq!(surplus(by, &want, &json!([own, two, three])), [three]);
+    }
+
+    #[test]
     fn what_must_be_contained_may_have_company() {
         let rows = [row("addresses", Class::Action, Compare::Contains)];
         let have =
@@ -325,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn order_of_a_set_means_nothing() {
+    fn order_and_number_mean_nothing_in_a_set() {
         let rows = [row("tags", Class::Update, Compare::Set)];
         assert_eq!(
             diff(
@@ -335,6 +359,9 @@ mod tests {
             ),
             []
         );
+        // Glance keeps a tag once that was given twice.
+        let (twice, once) = (json!({"tags": ["a", "a"]}), json!({"tags": ["a"]}));
+        assert_eq!(diff(&rows, &twice, &once), []);
         assert_eq!(
             diff(&rows, &json!({"tags": []}), &json!({"tags": ["a"]})).len(),
             1

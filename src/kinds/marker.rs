@@ -27,6 +27,9 @@ pub const USER_DATA_KEY: &str = "stackward.user-data-sha256";
 /// Key of the name of the Image object that a server was made of, in its metadata: when that image
 /// is made anew its id changes, and the server is of it all the same.
 pub const IMAGE_KEY: &str = "stackward.image";
+/// Key of the id of the volume that a server boots from, in its metadata: Nova tells nobody but an
+/// administrator, and of a shelved server not even the devices of its volumes are known.
+pub const BOOT_VOLUME_KEY: &str = "stackward.boot-volume";
 /// All metadata keys that are ours begin like this; they never show as drift.
 pub const KEY_PREFIX: &str = "stackward.";
 

@@ -118,6 +118,18 @@ pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
         Told::Never,
         "words of Neutron that its kind does not know",
     ),
+    (
+        "Server",
+        "/availabilityZone",
+        Told::Sometimes,
+        "a shelved server is in none",
+    ),
+    (
+        "Server",
+        "/volumes/*/device",
+        Told::Sometimes,
+        "the volumes of a shelved server are at none",
+    ),
     ("Server", "/userData", Told::Whole, "a digest of it is told"),
     (
         "Server",
@@ -193,13 +205,6 @@ pub const UNREPAIRED: &[(&str, &str, &str)] = &[
         "Cinder shrinks none, which is said in words",
     ),
 ];
-
-/// Fields of which a change by somebody else is not noticed, and why.
-pub const UNNOTICED: &[(&str, &str, &str)] = &[(
-    "Server",
-    "imageRef",
-    "the name of the Image object in its metadata is what counts, and a rebuild by hand keeps it",
-)];
 
 /// Laws that cannot be tried for a kind that they apply to, and why.
 pub const UNTRIED: &[(&str, &str, &str)] = &[];

@@ -10,7 +10,7 @@ use stackward::kinds::field::{Class, Compare, Row, diff};
 use stackward::kinds::need::DeclaredWhat;
 
 use crate::cloud::{Cloud, MINUTE, Trial, Wanted};
-use crate::known::{UNNOTICED, completed};
+use crate::known::completed;
 use crate::like::{shown, unlike};
 
 /// What came of one spec.
@@ -299,13 +299,8 @@ impl<'a> Case<'a> {
     /// The fields that can be changed in place, and that the manifest sets or does not.
     fn changeable(&self, set: bool) -> Vec<Row> {
         let kind = self.wanted.kind;
-        let is_noticed = |row: &Row| {
-            let mut known = UNNOTICED.iter();
-            !known.any(|it| (it.0, it.1) == (kind.name(), row.name))
-        };
         let rows = kind.rows().into_iter().filter(in_place);
-        rows.filter(|row| !set || is_noticed(row))
-            .filter(|row| self.want[row.name].is_null() != set)
+        rows.filter(|row| self.want[row.name].is_null() != set)
             .collect()
     }
 
@@ -331,7 +326,8 @@ impl<'a> Case<'a> {
         if let Err(why) = self.settle() {
             // What the API cannot take back (a volume grown, a scope shared) is said in words.
             let refused = self.trial.trouble(kind).is_some_and(|it| it.0 == "Refused");
-            if refused && self.trial.sim.writes().len() == writes {
+            let is_of_it = |write: &&String| write.contains(row.name);
+            if refused && !self.trial.sim.writes()[writes..].iter().any(is_of_it) {
                 return Ok(Drift::Said);
             }
             return Err(format!(

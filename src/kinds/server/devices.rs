@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::kinds::marker::BOOT_VOLUME_KEY;
 use crate::kinds::{Attached, Element, Kind, port, volume};
 use crate::manifest::Ref;
 
@@ -104,15 +105,20 @@ pub(super) fn volumes(server: &Object, attached: &Attached<'_>) -> Vec<AttachedV
 }
 
 /// The volume that the server boots from, if it boots from one: of the attached volumes
-/// 1. the one at the root device, where Nova tells that;
-/// 2. else the one at the first disk (`/dev/vda`, `/dev/sda`);
-/// 3. else the only one;
-/// 4. else the only one that can be booted from.
+/// 1. the one that it was made with, if we have made it;
+/// 2. else the one at the root device, where Nova tells that;
+/// 3. else the one at the first disk (`/dev/vda`, `/dev/sda`);
+/// 4. else the only one;
+/// 5. else the only one that can be booted from.
 pub(super) fn boot_volume(server: &Object, attached: &Attached<'_>) -> Option<String> {
     if server.image["id"].is_string() {
         return None;
     }
     let volumes = volumes(server, attached);
+    let noted = server.metadata.get(BOOT_VOLUME_KEY);
+    if let Some(noted) = noted.filter(|id| volumes.iter().any(|it| it.id == **id)) {
+        return Some(noted.clone());
+    }
     let at = |is_root: &dyn Fn(&str) -> bool| {
         volumes
             .iter()

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use crate::kinds::call::{Call, Method, Microversion, Service, segment};
-use crate::kinds::marker::{IMAGE_KEY, MARKER_KEY, OBJECT_KEY, USER_DATA_KEY};
+use crate::kinds::marker::{BOOT_VOLUME_KEY, IMAGE_KEY, MARKER_KEY, OBJECT_KEY, USER_DATA_KEY};
 use crate::kinds::{Birth, COMPUTE, Element, Refusal};
 use crate::manifest::Ref;
 
@@ -102,6 +102,9 @@ fn birth_metadata(spec: &Spec, birth: &Birth<'_>) -> Map<String, Value> {
     metadata.insert(OBJECT_KEY.to_owned(), json!(birth.object));
     if let Some(note) = image_note(spec) {
         metadata.insert(IMAGE_KEY.to_owned(), json!(note));
+    }
+    if let Some(boot) = &spec.boot_volume {
+        metadata.insert(BOOT_VOLUME_KEY.to_owned(), json!(boot.volume_ref.id()));
     }
     if let Some(sha256) = spec.user_data.as_ref().and_then(|it| it.sha256.as_ref()) {
         metadata.insert(USER_DATA_KEY.to_owned(), json!(sha256));

@@ -329,6 +329,11 @@ impl Spec {
         if self.image_name.is_some() {
             complaints.push(Complaint::new("/imageName", "unknown field"));
         }
+        let is_odd = |name: &&String| name.trim() != **name || name.chars().any(char::is_control);
+        if self.name.as_ref().filter(is_odd).is_some() {
+            let why = "Nova takes printable characters, with no space at either end";
+            complaints.push(Complaint::new("/name", why));
+        }
         self.check_networks(&mut complaints);
         self.check_volumes(&mut complaints);
         self.check_metadata(&mut complaints);

@@ -7,7 +7,7 @@ use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::World;
 use super::server::{PAUSED, RUNNING, SHUTDOWN, Server, Step};
-use super::{Caller, invalid, only_admin};
+use super::{Caller, check_name, invalid, only_admin};
 
 const ACTIVE: &[&str] = &["active"];
 pub(super) const ANY_KEPT: &[&str] = &["active", "stopped", "paused", "suspended"];
@@ -228,14 +228,8 @@ impl World {
             return Err(invalid("server", &json!(wanted), &why));
         }
         if let Some(name) = text(&wanted, "name") {
-            if name.trim().is_empty() || name.chars().count() > 255 {
-                return Err(invalid(
-                    "name",
-                    &json!(name),
-                    &format!("'{name}' is too short or too long"),
-                ));
-            }
-            name.trim().clone_into(&mut server.name);
+            check_name(name)?;
+            name.clone_into(&mut server.name);
         }
         if let Some(description) = wanted.get("description") {
             server.description = description.as_str().map(str::to_owned);

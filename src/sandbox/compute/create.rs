@@ -11,7 +11,7 @@ use super::super::request::Request;
 use super::super::response::{Answer, Refusal, Response};
 use super::super::world::{Event, World};
 use super::server::{Block, Server, Step};
-use super::{Caller, ServerEvent, invalid};
+use super::{Caller, ServerEvent, check_name, invalid};
 
 const FIELDS: &[&str] = &[
     "name",
@@ -105,7 +105,7 @@ impl World {
         }
         let id = self.new_uuid();
         self.reserve_blocks(&id, &mut blocks)?;
-        let name = text(wanted, "name").unwrap_or("").trim().to_owned();
+        let name = text(wanted, "name").unwrap_or("").to_owned();
         let metadata = wanted.get("metadata").and_then(Value::as_object);
         let server = Server {
             id: id.clone(),
@@ -273,8 +273,14 @@ impl World {
                 |why: String| Refusal::new(400, format!("Block Device Mapping is Invalid: {why}"));
             match (source.as_str(), &uuid) {
                 ("volume", Some(id)) => {
-                    self.volume_shown(who.account, id)
+                    let volume = self
+                        .volume_shown(who.account, id)
                         .map_err(|_| invalid_bdm(format!("failed to get volume {id}.")))?;
+                    let is_first = given.get("boot_index").and_then(integer) == Some(0);
+                    if is_first && !volume.bootable {
+                        let message = format!("Block Device {id} is not bootable.");
+                        return Err(Refusal::new(400, message));
+                    }
                 }
                 ("image", Some(id)) => {
                     self.image_shown(who.account, id)
@@ -411,13 +417,7 @@ fn check_schema(wanted: &Object, minor: u32) -> Result<(), Refusal> {
         return Err(invalid("server", &whole, &why));
     }
     let name = wanted.get("name").and_then(Value::as_str).unwrap_or("");
-    if name.trim().is_empty() || name.chars().count() > 255 {
-        return Err(invalid(
-            "name",
-            &json!(name),
-            &format!("'{name}' is too short or too long"),
-        ));
-    }
+    check_name(name)?;
     if let Some(data) = wanted.get("user_data").filter(|d| !d.is_null()) {
         let data = data.as_str().unwrap_or("");
         if data.len() > USER_DATA_MAX {

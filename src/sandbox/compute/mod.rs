@@ -262,6 +262,19 @@ fn invalid(field: &str, value: &Value, why: &str) -> Refusal {
     )
 }
 
+/// The name of a server.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.chars().count() > 255 {
+        let why = format!("'{name}' is too short or too long");
+        return Err(invalid("name", &json!(name), &why));
+    }
+    if name.trim() != name || name.chars().any(char::is_control) {
+        let why = "An invalid 'name' value was provided. The name must be: printable characters. Can not start or end with whitespace.";
+        return Err(Refusal::new(400, why));
+    }
+    Ok(())
+}
+
 fn request_version(request: &Request) -> &str {
     let newer = request
         .header_value("openstack-api-version")

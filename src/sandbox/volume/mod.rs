@@ -44,7 +44,7 @@ pub(super) struct Volume {
     type_name: String,
     type_id: String,
     pub(super) multiattach: bool,
-    pub(super) bootable: bool,
+    pub(in super::super) bootable: bool,
     pub(super) project_id: String,
     user_id: String,
     metadata: Object,
