@@ -583,6 +583,24 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_thousand_files_are_read_and_of_one_more_it_is_said() {
+        let place = Place::with(&[]);
+        for directory in 0..100 {
+            fs::create_dir(place.0.path().join(format!("{directory:02}"))).unwrap();
+            for file in 0..1000 {
+                let path = format!("{directory:02}/{file:03}.yaml");
+                fs::write(place.0.path().join(path), "a").unwrap();
+            }
+        }
+        let scan = place.scan();
+        assert_eq!((scan.files.len(), scan.complete), (100_000, true));
+        place.write("z.yaml", "a");
+        let scan = place.scan();
+        assert_eq!((scan.files.len(), scan.complete), (100_000, false));
+        assert!(problems(&scan).join("\n").contains("100000"));
+    }
+
+    #[test]
     fn an_empty_directory_is_empty_and_a_missing_one_is_an_error() {
         let place = Place::with(&[]);
         assert!(place.scan().complete && place.scan().files.is_empty());

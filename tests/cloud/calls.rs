@@ -1,12 +1,16 @@
 //! One call and what came of it.
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use stackward::cloud::wire::{Exchange, Observer, Outcome};
 use stackward::cloud::{Cloud, Options};
-use stackward::kinds::call::{Body, Call, CallError, Method, Microversion, Service};
+use stackward::kinds::call::{Body, Call, CallError, List, Method, Microversion, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -383,6 +387,55 @@ async fn an_answer_that_is_too_large_is_not_read_even_when_it_is_small_on_the_wi
     let call = Call::new(Service::Network, Method::Get, "networks/{id}", "networks/n");
     let error = cloud.send(&call, None).await.unwrap_err();
     assert!(error.to_string().contains("larger than 8 MiB"), "{error}");
+}
+
+/// Serves 1 GiB for whatever is asked, and counts what was taken of it.
+async fn gibibyte() -> (String, Arc<AtomicUsize>) {
+    const PIECE: usize = 1 << 20;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    let router = axum::Router::new().fallback(move || {
+        let counter = Arc::clone(&counter);
+        async move {
+            let pieces = futures_util::stream::iter(0..1024).map(move |_| {
+                counter.fetch_add(PIECE, Ordering::Relaxed);
+                Ok::<_, Infallible>(Bytes::from(vec![b' '; PIECE]))
+            });
+            axum::body::Body::from_stream(pieces)
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move {
+        axum::serve(listener, router).await.unwrap()
+    }));
+    (url, taken)
+}
+
+#[tokio::test]
+async fn of_an_answer_of_a_gibibyte_no_more_is_taken_than_an_answer_may_have() {
+    let (url, taken) = gibibyte().await;
+    let more = format!("    auth_type: none\n    network_endpoint_override: {url}/v2.0\n");
+    let cloud = Cloud::new(profile_at(&url, &more), Options::default()).unwrap();
+    let call = Call::new(Service::Network, Method::Get, "networks/{id}", "networks/n");
+    let error = cloud.send(&call, None).await.unwrap_err();
+    assert!(error.to_string().contains("larger than 8 MiB"), "{error}");
+    // What is under way in sockets and buffers beside it.
+    let buffers = 24 << 20;
+    let of_one = taken.swap(0, Ordering::Relaxed);
+    assert!(of_one < (8 << 20) + buffers, "{of_one} bytes");
+    let list = List {
+        service: Service::Network,
+        path: "networks",
+        query: Vec::new(),
+        items: "networks",
+        microversion: None,
+        parts: Vec::new(),
+    };
+    let error = cloud.list(&list).await.unwrap_err();
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+    let of_list = taken.load(Ordering::Relaxed);
+    assert!(of_list < (64 << 20) + buffers, "{of_list} bytes");
 }
 
 #[tokio::test]
