@@ -38,7 +38,11 @@ const MAGIC: &[(&str, usize, &[u8])] = &[
 
 /// Fields whose value means something only together with another field's: nobody who changes that
 /// one keeps it. Kind, the other field, the field.
-const TOGETHER: &[(&str, &str, &str)] = &[("FloatingIP", "portRef", "fixedIP")];
+const TOGETHER: &[(&str, &str, &str)] = &[
+    ("FloatingIP", "portRef", "fixedIP"),
+    // A person who rebuilds a server does not note down which Image object the disk is made from.
+    ("Server", "imageRef", "imageName"),
+];
 
 /// The cloud as it is before, and the file that manifests name.
 pub struct Cloud {

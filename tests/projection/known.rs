@@ -71,6 +71,8 @@ pub enum Told {
     Whole,
     /// Not of every object: nothing there is no difference, another value is one.
     Sometimes,
+    /// Always, but of a server that is shelved.
+    Unshelved,
 }
 
 /// Properties that not every answer tells, with all below them, and why that is no harm. Of all
@@ -121,13 +123,13 @@ pub const UNTOLD: &[(&str, &str, Told, &str)] = &[
     (
         "Server",
         "/availabilityZone",
-        Told::Sometimes,
+        Told::Unshelved,
         "a shelved server is in none",
     ),
     (
         "Server",
         "/volumes/*/device",
-        Told::Sometimes,
+        Told::Unshelved,
         "the volumes of a shelved server are at none",
     ),
     ("Server", "/userData", Told::Whole, "a digest of it is told"),

@@ -326,8 +326,7 @@ impl<'a> Case<'a> {
         if let Err(why) = self.settle() {
             // What the API cannot take back (a volume grown, a scope shared) is said in words.
             let refused = self.trial.trouble(kind).is_some_and(|it| it.0 == "Refused");
-            let is_of_it = |write: &&String| write.contains(row.name);
-            if refused && !self.trial.sim.writes()[writes..].iter().any(is_of_it) {
+            if refused && self.trial.sim.writes().len() == writes {
                 return Ok(Drift::Said);
             }
             return Err(format!(

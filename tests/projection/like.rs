@@ -13,7 +13,7 @@ use crate::known::{Told, told};
 pub fn unlike(kind: &dyn AnyKind, want: &Value, have: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for row in kind.rows() {
-        let place = Place::new(kind).at(row.name);
+        let place = Place::new(kind, have).at(row.name);
         let (wanted, there) = (&want[row.name], &have[row.name]);
         if !place.is_like(row.compare, wanted, there) {
             wrong.push(format!("{}: {wanted} wanted, {there} there", row.name));
@@ -95,13 +95,16 @@ fn otherwise(value: &Value) -> Value {
 /// Where in a spec of which kind.
 struct Place<'k> {
     kind: &'k str,
+    /// Of a server that is shelved.
+    shelved: bool,
     path: String,
 }
 
 impl<'k> Place<'k> {
-    fn new(kind: &'k dyn AnyKind) -> Self {
+    fn new(kind: &'k dyn AnyKind, have: &Value) -> Self {
         Self {
             kind: kind.name(),
+            shelved: have["powerState"] == "Shelved",
             path: String::new(),
         }
     }
@@ -109,6 +112,7 @@ impl<'k> Place<'k> {
     fn at(&self, step: &str) -> Self {
         Self {
             kind: self.kind,
+            shelved: self.shelved,
             path: format!("{}/{step}", self.path),
         }
     }
@@ -158,9 +162,10 @@ impl<'k> Place<'k> {
     }
 
     fn may_be_untold(&self) -> bool {
-        matches!(
-            told(self.kind, &self.path),
-            Some(Told::Never | Told::Sometimes)
-        )
+        match told(self.kind, &self.path) {
+            Some(Told::Never | Told::Sometimes) => true,
+            Some(Told::Unshelved) => self.shelved,
+            Some(Told::Whole) | None => false,
+        }
     }
 }

@@ -144,7 +144,7 @@ class Operator:
         except openstack.exceptions.HttpException as why:
             if why.status_code != 500:
                 raise
-            # It never reached a cell: there is only Nova's request for it, which nothing but a deletion takes back.
+            # Probably it never reached a cell, and there is only Nova's request for it, which a deletion takes back.
             self.admin.compute.delete_server(server)
             return 'a server that stayed %s was deleted' % task
         return 'a server that stayed %s was reset' % task
