@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::manifest::Key;
 
 /// Of a box, in pixels.
-const WIDTH: f64 = 192.0;
+const WIDTH: f64 = 200.0;
 const HEIGHT: f64 = 48.0;
 /// Between boxes, and around all.
 const GAP: f64 = 24.0;
