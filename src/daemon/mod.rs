@@ -8,6 +8,7 @@ pub mod clouds;
 pub mod control;
 pub mod load;
 pub mod metrics;
+mod page;
 pub mod preview;
 mod process;
 pub mod remote;

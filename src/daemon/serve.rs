@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 use super::Picture;
 use super::clock::{Clock, Heartbeat};
 use super::metrics::Metrics;
-use super::telemetry;
+use super::{page, telemetry};
 
 /// A loop that has not turned for this long hangs.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
@@ -171,6 +171,7 @@ fn router(shown: Shown) -> Router {
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .merge(page::router())
         .with_state(shown)
 }
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::kinds;
+use crate::kinds::field::Difference;
 use crate::kinds::quota::Amount;
 use crate::manifest::Key;
 use crate::manifest::problem::Problem;
 
 use super::guard::Frozen;
-use super::plan::Plan;
+use super::plan::{Drift, Plan};
 use super::scope::Scope;
 use super::status::Status;
 use super::work::Work;
@@ -57,8 +59,54 @@ pub struct ObjectView {
     pub unmanaged: bool,
     /// Why nothing is sent, as a stable code: `InSync`, `Doing`, or a reason of waiting or blocking.
     pub reason: &'static str,
+    /// What its manifest refers to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refers_to: Vec<Key>,
+    /// What differs from the manifest, as far as it was seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftView>,
     /// Its status.
     pub status: Status,
+}
+
+/// One field that is not as the manifest sets it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftView {
+    /// Its name in the spec.
+    pub field: &'static str,
+    /// What the manifest sets; `null` where that is not compared.
+    pub want: Value,
+    /// What is there.
+    pub have: Value,
+    /// What becomes of it, for people.
+    pub outlook: String,
+}
+
+impl DriftView {
+    fn all(drift: &Drift) -> Vec<Self> {
+        let of = |difference: &Difference, outlook: String| Self {
+            field: difference.field,
+            want: difference.want.clone(),
+            have: difference.have.clone(),
+            outlook,
+        };
+        let repaired = drift
+            .repaired
+            .iter()
+            .map(|it| of(it, "is repaired".to_owned()));
+        let denied = drift
+            .denied
+            .iter()
+            .map(|it| of(&it.difference, format!("stays, without {}", it.leave)));
+        let left = drift.left.iter().map(|field| Self {
+            field,
+            want: Value::Null,
+            have: Value::Null,
+            outlook: "is left as it is".to_owned(),
+        });
+        repaired.chain(denied).chain(left).collect()
+    }
 }
 
 /// One scope in the picture.
@@ -103,6 +151,9 @@ impl Engine {
                 deleting: object.is_none(),
                 unmanaged: object.is_some_and(|it| it.accepted.spec.is_none()),
                 reason: reason_of(work),
+                refers_to: object
+                    .map_or_else(Vec::new, |it| it.refers_to.iter().cloned().collect()),
+                drift: DriftView::all(&work.drift),
                 status: work.status.clone(),
             };
             Some((key.clone(), view))
