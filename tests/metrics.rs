@@ -177,7 +177,8 @@ async fn the_numbers_are_those_of_the_world() {
     };
     let rule = Rule::new("volume", busy).on("GET", "/v3/volumes*").times(1);
     cloud.world().add_fault(rule);
-    let labels = r#"{cloud="sandbox-admin",method="GET",route="volumes",service="block-storage"}"#;
+    let labels =
+        r#"{cloud="sandbox-admin",method="GET",route="volumes/detail",service="block-storage"}"#;
     let scrape = eventually(&address, "it was throttled once", |it| {
         it.value(&format!("stackward_api_retries_total{labels}")) == Some(1.0)
             && it.value(&format!("stackward_api_throttled_total{labels}")) == Some(1.0)

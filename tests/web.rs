@@ -237,7 +237,7 @@ fn a_web_yml_that_cannot_be_used_is_an_error_with_file_line_and_key() {
             "basic_auth_users: {}\nhttp_servr: {}\n",
             ["web.yml:2:1", "http_servr"],
         ),
-        (TLS, ["web.yml: tls_server_config", "cert.pem"]),
+        (TLS, ["web.yml: tls_server_config", "key.pem"]),
     ] {
         write(&site, "web.yml", text);
         let output = site.run(&RUN);
