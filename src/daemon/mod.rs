@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod clouds;
 pub mod control;
+pub mod door;
 pub mod load;
 pub mod metrics;
 mod page;
@@ -13,9 +14,12 @@ pub mod preview;
 mod process;
 pub mod remote;
 pub mod serve;
+pub mod supervisor;
 pub mod telemetry;
+mod tls;
 mod turn;
 pub mod watch;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +78,14 @@ pub struct Picture {
     pub loaded: bool,
     /// Scopes whose credentials were refused for good.
     pub refused: BTreeMap<Scope, String>,
+}
+
+impl Picture {
+    /// The first complete look at the manifests and the clouds is over.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.loaded && self.snapshot.looked
+    }
 }
 
 /// A daemon that runs.

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,9 @@ use tower::ServiceExt as _;
 
 use super::Picture;
 use super::clock::{Clock, Heartbeat};
+use super::door::Door;
 use super::metrics::Metrics;
+use super::tls::Behind;
 use super::{page, telemetry};
 
 /// A loop that has not turned for this long hangs.
@@ -84,9 +86,10 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Cann
     Ok((listener, bound))
 }
 
-/// Answers until it is told to stop.
-pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    accept(listener, router(shown), stop).await;
+/// Answers whom the door lets in, until it is told to stop.
+pub async fn serve(listener: TcpListener, shown: Shown, door: Door, stop: CancellationToken) {
+    let router = door.before(router(shown));
+    accept(Behind { listener, door }, router, stop).await;
 }
 
 /// Answers by a router until it is told to stop, a bounded number of connections at a time.
@@ -123,14 +126,6 @@ pub(super) trait Accept {
 
     /// The next one.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-impl Accept for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(Self::accept(self).await?.0)
-    }
 }
 
 impl Accept for &UnixListener {
@@ -200,8 +195,7 @@ async fn live(State(shown): State<Shown>) -> Response {
 }
 
 async fn ready(State(shown): State<Shown>) -> Response {
-    let picture = shown.pictures.borrow().clone();
-    if picture.loaded && picture.snapshot.looked {
+    if shown.pictures.borrow().is_ready() {
         return "ok\n".into_response();
     }
     (
@@ -219,6 +213,7 @@ async fn status(State(shown): State<Shown>) -> Response {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -232,7 +227,8 @@ mod tests {
             metrics,
         };
         let stop = CancellationToken::new();
-        telemetry::spawn("test", serve(listener, shown, stop.clone()));
+        let serving = serve(listener, shown, Door::open(), stop.clone());
+        telemetry::spawn("test", serving);
         (address, sender, stop)
     }
 

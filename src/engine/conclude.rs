@@ -25,6 +25,7 @@ impl Engine {
         assessment: &Assessment,
         now: Timestamp,
     ) {
+        self.follow_drift(key, generation, &plan, &assessment.drift, now);
         let (serves, state) = match assessment.found.as_ref().map(|found| &found.health) {
             Some(Health::Ready) => (Truth::True, None),
             Some(Health::Off(_)) if assessment.is_meant => (Truth::True, None),

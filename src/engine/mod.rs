@@ -7,6 +7,7 @@
 mod assess;
 mod conclude;
 pub mod desired;
+pub mod drift;
 pub mod export;
 mod flap;
 pub mod graph;
@@ -46,6 +47,7 @@ use crate::manifest::Key;
 use crate::zoo::{self, Bug};
 
 use desired::Desired;
+use drift::Drifts;
 use guard::{Control, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
@@ -233,6 +235,8 @@ pub struct Engine {
     recording: BTreeSet<Ticket>,
     saves: Saves,
     pruning: Pruning,
+    /// What was counted of drift, by kind.
+    drifts: BTreeMap<Arc<str>, Drifts>,
     /// Another daemon writes with our owner id: how that was seen.
     rival: Option<String>,
     visible: bool,
@@ -270,6 +274,7 @@ impl Engine {
             recording: BTreeSet::new(),
             saves: Saves::default(),
             pruning: Pruning::default(),
+            drifts: BTreeMap::new(),
             rival: None,
             visible: false,
         }

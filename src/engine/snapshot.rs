@@ -1,6 +1,7 @@
 //! What the engine shows to the outside: one picture for the command line, HTTP and metrics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +13,9 @@ use crate::kinds::quota::Amount;
 use crate::manifest::Key;
 use crate::manifest::problem::Problem;
 
+use super::drift::Drifts;
 use super::guard::Frozen;
+use super::pace::LaneView;
 use super::plan::{Drift, Plan};
 use super::scope::Scope;
 use super::status::Status;
@@ -39,6 +42,9 @@ pub struct Snapshot {
     /// Deletions that wait for a person's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// What was counted of drift since the start, by kind.
+    #[serde(skip)]
+    pub drifts: BTreeMap<Arc<str>, Drifts>,
 }
 
 /// One object in the picture.
@@ -122,6 +128,9 @@ pub struct ScopeView {
     /// What its services leave to the project, where they tell.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub quotas: BTreeMap<&'static str, Amount>,
+    /// The requests to its services that are under way or wait.
+    #[serde(skip)]
+    pub lanes: BTreeMap<&'static str, LaneView>,
 }
 
 impl Snapshot {
@@ -170,6 +179,7 @@ impl Engine {
             looked: self.read_once && self.lists.all_complete(),
             paused: self.pause(),
             frozen: self.judge(),
+            drifts: self.drifts.clone(),
         }
     }
 
@@ -184,8 +194,10 @@ impl Engine {
                 Link::Foreign(how) => Some(how.clone()),
                 _ => None,
             },
+            // A kind that nobody declares any more is not read again, and does not grow old.
             looked_at: kinds::KINDS
                 .iter()
+                .filter(|kind| self.lists.watches(&(scope.clone(), kind.name())))
                 .filter_map(|kind| {
                     Some((
                         kind.name(),
@@ -194,6 +206,7 @@ impl Engine {
                 })
                 .collect(),
             quotas: self.quotas.view(scope),
+            lanes: self.lanes.view(scope),
         }
     }
 

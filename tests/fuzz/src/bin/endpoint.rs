@@ -10,6 +10,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use stackward::daemon::Picture;
 use stackward::daemon::clock::Heartbeat;
+use stackward::daemon::door::Door;
 use stackward::daemon::metrics::Metrics;
 use stackward::daemon::serve::{Shown, bind, serve};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
                 metrics: Arc::new(Metrics::new().expect("metrics")),
             };
             told.send(address).expect("somebody who listens");
-            serve(listener, shown, CancellationToken::new()).await;
+            serve(listener, shown, Door::open(), CancellationToken::new()).await;
             drop(pictures);
         });
     });
