@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod clouds;
 pub mod control;
+mod kubernetes;
 pub mod load;
 pub mod metrics;
 pub mod preview;

@@ -1,9 +1,10 @@
-//! The HTTP endpoint: metrics, probes, status. It reads pictures and changes nothing.
+//! The HTTP endpoint: metrics, probes, status, and Kubernetes' API for reading. It reads pictures and
+//! changes nothing.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +18,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::Picture;
 use super::clock::{Clock, Heartbeat};
+use super::kubernetes::Kubernetes;
 use super::metrics::Metrics;
 use super::telemetry;
 
@@ -30,7 +32,7 @@ use super::telemetry;
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
 /// A request's head must be complete after this long,
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// and the whole exchange after this long.
+/// and the whole exchange after this long, unless it is one that goes on and its client keeps up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -86,7 +88,37 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Cann
 
 /// Answers until it is told to stop.
 pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    accept(listener, router(shown), stop).await;
+    let kubernetes = Kubernetes::new();
+    let following = kubernetes
+        .clone()
+        .follow(shown.pictures.clone(), stop.clone());
+    telemetry::spawn("kubernetes", following);
+    accept(listener, router(shown).merge(kubernetes.router()), stop).await;
+}
+
+/// The time that an exchange still has. Whoever answers for longer renews it.
+#[derive(Debug, Clone)]
+pub(super) struct Lease(Arc<Mutex<Instant>>);
+
+impl Lease {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now() + ANSWER_WITHIN)))
+    }
+
+    /// Gives it as much time as it had at the beginning.
+    pub(super) fn renew(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + ANSWER_WITHIN;
+    }
+
+    fn end(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn is_over(&self) {
+        while Instant::now() < self.end() {
+            sleep_until(self.end()).await;
+        }
+    }
 }
 
 /// Answers by a router until it is told to stop, a bounded number of connections at a time.
@@ -142,11 +174,14 @@ impl Accept for &UnixListener {
 }
 
 async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let lease = Lease::new();
+    let its_lease = lease.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, lease) = (router.clone(), its_lease.clone());
         async move {
             // The body is not looked at: nothing here takes one.
-            let request = request.map(|_| axum::body::Body::empty());
+            let mut request = request.map(|_| axum::body::Body::empty());
+            request.extensions_mut().insert(lease);
             let Ok(mut response) = router.oneshot(request).await;
             response.headers_mut().insert(
                 header::CONNECTION,
@@ -162,7 +197,10 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ro
         .max_buf_size(HEAD_BYTES);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     // A client that goes away, or is too slow, is its own affair.
-    let _: Result<_, _> = timeout(ANSWER_WITHIN, connection).await;
+    tokio::select! {
+        _ = connection => {}
+        () = lease.is_over() => {}
+    }
 }
 
 fn router(shown: Shown) -> Router {
