@@ -558,7 +558,7 @@ fn texts_of_secrets_and_of_user_data_are_nowhere() {
         json!({"secretKeyRef": {"name": "login", "key": "value"}})
     );
     for path in [
-        &servers,
+        servers.as_str(),
         &format!("{servers}?watch=1&timeoutSeconds=1"),
         "/api/v1/events",
         "/api/v1/namespaces",

@@ -339,6 +339,23 @@ mod tests {
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_has_its_time_and_more_only_if_it_is_renewed() {
+        let (lease, began) = (Lease::new(), Instant::now());
+        let renewed = lease.clone();
+        let going_on = async {
+            sleep(ANSWER_WITHIN - Duration::from_secs(1)).await;
+            renewed.renew();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = lease.is_over() => {}
+            () = going_on => {}
+        }
+        let expected = 2 * ANSWER_WITHIN - Duration::from_secs(1);
+        assert!(began.elapsed() >= expected && began.elapsed() < expected + ANSWER_WITHIN);
+    }
+
     #[tokio::test]
     async fn a_busy_port_is_said_with_a_hint() {
         let (_listener, address) = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -91,10 +91,6 @@ impl Watch {
             course.since = version;
             course.mark_initial = options.initial && options.bookmarks;
         }
-        let content_type = match course.watch.form {
-            Form::Plain => "application/json;stream=watch".to_owned(),
-            form => format!("{};stream=watch", form.content_type(false)),
-        };
         let lines = stream::unfold(
             (course, versions),
             |(mut course, mut versions)| async move {
@@ -103,7 +99,7 @@ impl Watch {
             },
         );
         Ok((
-            [(header::CONTENT_TYPE, content_type)],
+            [(header::CONTENT_TYPE, "application/json")],
             Body::from_stream(lines),
         )
             .into_response())
