@@ -1,8 +1,8 @@
 //! Random histories: edits of manifests and of the cloud, faults, crashes, lists that lie. What
 //! `play` says must hold throughout does, and in the end the world is as declared.
 //!
-//! A seed gives the whole history. `HISTORIES=1000000 cargo test --test histories` plays more of
-//! them, `SEED=17` plays one; what fails is made as short as it still fails, and its seed belongs
+//! A seed gives the whole history. `HISTORIES=1000000 cargo test --release --test histories` plays
+//! more of them, with `FROM=500000` those from that seed on, `SEED=17` plays one; what fails is made as short as it still fails, and its seed belongs
 //! into `histories/regressions.txt`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -96,7 +96,10 @@ fn play_all(seeds: std::ops::Range<u64>) -> (usize, Vec<String>) {
 fn whatever_happens_it_is_made_once_and_ends_as_declared() {
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HISTORIES").unwrap_or(ORDINARY),
+        None => {
+            let from = number("FROM").unwrap_or(0);
+            from..from + number("HISTORIES").unwrap_or(ORDINARY)
+        }
     };
     let began = Instant::now();
     let (played, wrong) = play_all(seeds.clone());
