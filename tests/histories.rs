@@ -2,8 +2,8 @@
 //! `play` says must hold throughout does, and in the end the world is as declared.
 //!
 //! A seed gives the whole history. `HISTORIES=1000000 cargo test --release --test histories` plays
-//! more of them, with `FROM=500000` those from that seed on, `SEED=17` plays one; what fails is made as short as it still fails, and its seed belongs
-//! into `histories/regressions.txt`.
+//! more of them, with `FROM=500000` those from that seed on; `SEED=17` plays one. What fails is made
+//! as short as it still fails, and its seed belongs into `histories/regressions.txt`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was tried is printed")]

@@ -139,7 +139,14 @@ class Operator:
                 yield it[0](*it[1:])
 
     def reset_server(self, server, task):
-        self.admin.compute.reset_server_state(server, 'error')       # the daemon goes on from there
+        try:
+            self.admin.compute.reset_server_state(server, 'error')   # the daemon goes on from there
+        except openstack.exceptions.HttpException as why:
+            if why.status_code != 500:
+                raise
+            # It never reached a cell: there is only Nova's request for it, which nothing but a deletion takes back.
+            self.admin.compute.delete_server(server)
+            return 'a server that stayed %s was deleted' % task
         return 'a server that stayed %s was reset' % task
 
     def reset_volume(self, volume, status):
