@@ -267,7 +267,14 @@ async fn no_secret_is_in_anything_that_comes_out() {
             assert!(Instant::now() < end, "it never asked the cloud anything");
             tokio::task::yield_now().await;
         }
-        for path in ["/metrics", "/status", "/readyz", "/"] {
+        let native = "/apis/stackward.dev/v1alpha1";
+        let kinds = ["servers", "users", "applicationcredentials", "volumes"];
+        let lists = kinds.map(|kind| format!("{native}/{kind}"));
+        let of_kubernetes = ["/api/v1/events", "/api/v1/secrets", "/openapi/v3"];
+        let page = ["/", "/graph", "/objects/Server/default/server"];
+        let others = ["/metrics", "/status", "/readyz"];
+        let paths = of_kubernetes.into_iter().chain(page).chain(others);
+        for path in paths.chain(lists.iter().map(String::as_str)) {
             heard.push((format!("{path} ({mood})"), get(&address, path)));
         }
         let status = ["status", "--address", &format!("http://{address}"), "-o"];
@@ -287,6 +294,7 @@ async fn no_secret_is_in_anything_that_comes_out() {
         "Available",
         "Server/default/server",
         "stackward_api_requests_total",
+        "ApplicationCredentialList",
     ] {
         assert!(
             all.contains(part),

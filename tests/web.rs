@@ -122,7 +122,18 @@ async fn nobody_comes_in_without_the_password_whatever_is_asked_for() {
         "/livez",
         "/readyz",
         "/status",
+        "/healthz",
         "/",
+        "/graph",
+        "/objects/Volume/default/a",
+        "/changes",
+        "/page.js",
+        "/version",
+        "/api/v1/namespaces",
+        "/apis",
+        "/apis/stackward.dev/v1alpha1/volumes",
+        "/apis/stackward.dev/v1alpha1/volumes?watch=1",
+        "/openapi/v3",
         "/nowhere",
         "/livez/../metrics",
         "//metrics",
@@ -142,6 +153,8 @@ async fn nobody_comes_in_without_the_password_whatever_is_asked_for() {
     for _ in 0..2 {
         assert_eq!(status("/metrics", right).await, 200);
         assert_eq!(status("/livez", right).await, 200);
+        assert_eq!(status("/graph", right).await, 200);
+        assert_eq!(status("/apis", right).await, 200);
         assert_eq!(status("/nowhere", right).await, 404);
         assert_eq!(
             status("/metrics", Some(("prometheus", "right "))).await,

@@ -228,7 +228,7 @@ impl Session {
             telemetry::spawn("control", serving);
         }
         let mut metrics_url = None;
-        for listener in listeners {
+        for listener in &listeners {
             let address = listener.local_addr()?;
             let url = format!("{}://{address}/metrics", door.scheme());
             if door.is_open() && !address.ip().is_loopback() {
@@ -237,17 +237,17 @@ impl Session {
                     "everybody who reaches this address can read it; --web-config guards it"
                 );
             }
+            tracing::info!(address = url, "listening");
+            metrics_url.get_or_insert(url);
+        }
+        if !listeners.is_empty() {
             let shown = Shown {
                 pictures: daemon.pictures.clone(),
                 heartbeat: daemon.heartbeat.clone(),
-                metrics: Arc::clone(&metrics),
+                metrics,
             };
-            tracing::info!(address = url, "listening");
-            telemetry::spawn(
-                "endpoint",
-                serve::serve(listener, shown, door.clone(), daemon.stop.clone()),
-            );
-            metrics_url.get_or_insert(url);
+            let serving = serve::serve(listeners, shown, door.clone(), daemon.stop.clone());
+            telemetry::spawn("endpoint", serving);
         }
         let began = Instant::now();
         Ok(Self {

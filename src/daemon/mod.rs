@@ -7,6 +7,7 @@ pub mod clock;
 pub mod clouds;
 pub mod control;
 pub mod door;
+mod kubernetes;
 pub mod load;
 pub mod metrics;
 mod page;

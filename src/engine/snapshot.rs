@@ -6,12 +6,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::kinds;
 use crate::kinds::field::Difference;
 use crate::kinds::quota::Amount;
-use crate::manifest::Key;
 use crate::manifest::problem::Problem;
+use crate::manifest::{Key, Manifest};
 
 use super::drift::Drifts;
 use super::guard::Frozen;
@@ -27,7 +28,7 @@ use super::{Engine, Intention, Link};
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// Every object that is declared, or is being deleted.
-    pub objects: BTreeMap<Key, ObjectView>,
+    pub objects: BTreeMap<Key, Arc<ObjectView>>,
     /// What is wrong with the manifests.
     pub problems: Vec<Problem>,
     /// How each scope is doing.
@@ -55,6 +56,12 @@ pub struct ObjectView {
     pub scope: Scope,
     /// Where it is declared: `file:line:column`; `None` when its manifest is gone.
     pub origin: Option<String>,
+    /// Its manifest; `None` when that is gone.
+    #[serde(skip)]
+    pub manifest: Option<Arc<Manifest>>,
+    /// The same for the same owner and key, whatever becomes of the resource.
+    #[serde(skip)]
+    pub uid: Uuid,
     /// `apiVersion` of its manifest.
     pub api_version: Option<&'static str>,
     /// The manifest's generation.
@@ -155,6 +162,8 @@ impl Engine {
             let view = ObjectView {
                 scope: scope.clone(),
                 origin: object.map(|it| it.manifest.origin.to_string()),
+                manifest: object.map(|it| Arc::clone(&it.manifest)),
+                uid: self.settings.owner.uid(key),
                 api_version: object.map(|it| it.manifest.group.api_version()),
                 generation: object.map_or(0, |it| it.generation),
                 deleting: object.is_none(),
@@ -165,7 +174,7 @@ impl Engine {
                 drift: DriftView::all(&work.drift),
                 status: work.status.clone(),
             };
-            Some((key.clone(), view))
+            Some((key.clone(), Arc::new(view)))
         });
         Snapshot {
             objects: objects.collect(),

@@ -30,7 +30,13 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
                 metrics: Arc::new(Metrics::new().expect("metrics")),
             };
             told.send(address).expect("somebody who listens");
-            serve(listener, shown, Door::open(), CancellationToken::new()).await;
+            serve(
+                vec![listener],
+                shown,
+                Door::open(),
+                CancellationToken::new(),
+            )
+            .await;
             drop(pictures);
         });
     });
