@@ -427,6 +427,7 @@ fn a_watch_tells_what_changes_until_it_is_gone() {
         event["object"]["spec"]["resource"]["size"], 3,
         "what it was is still said"
     );
+    assert_eq!(event["object"]["status"]["resource"]["size"], 3);
     let event = all.until(|event| event["type"] == "DELETED");
     assert_eq!(what(&event), ("DELETED", "a"));
     assert_eq!(

@@ -235,7 +235,11 @@ mod tests {
                 Some(3),
                 "`two` has no bcrypt hash",
             ),
-            ("tls_server_config: [\n".to_owned(), Some(1), "expected mapping"),
+            (
+                "tls_server_config: [\n".to_owned(),
+                Some(1),
+                "expected mapping",
+            ),
         ] {
             let error = parse(&text).unwrap_err();
             assert_eq!(error.place.map(|it| it.0), place, "{text}{error}");

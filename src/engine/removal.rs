@@ -113,7 +113,8 @@ impl Engine {
             left: &[],
             state: None,
             id: record.id,
-            resource: serde_json::Value::Null,
+            // It is not looked at any more; what it was is said until it is gone.
+            resource: work.status.resource.clone(),
         };
         let status = work.status.next(facts, now);
         self.visible |= status != work.status;

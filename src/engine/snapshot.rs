@@ -171,7 +171,8 @@ impl Engine {
                 reason: reason_of(work),
                 refers_to: object
                     .map_or_else(Vec::new, |it| it.refers_to.iter().cloned().collect()),
-                drift: DriftView::all(&work.drift),
+                // What nobody wants any more differs from nothing.
+                drift: object.map_or_else(Vec::new, |_| DriftView::all(&work.drift)),
                 status: work.status.clone(),
             };
             Some((key.clone(), Arc::new(view)))
