@@ -222,6 +222,9 @@ pub struct Engine {
     asked: BTreeMap<(Scope, &'static str), BTreeSet<String>>,
     quotas: Quotas,
     lanes: Lanes,
+    /// When each service was last written to, or last found to have lost something of ours: a look
+    /// from before that says too much.
+    wrote: BTreeMap<(Scope, Service), Timestamp>,
     work: BTreeMap<Key, Work>,
     flights: BTreeMap<Ticket, Flight>,
     next_ticket: Ticket,
@@ -264,6 +267,7 @@ impl Engine {
             asked: BTreeMap::new(),
             quotas: Quotas::default(),
             lanes: Lanes::default(),
+            wrote: BTreeMap::new(),
             work: BTreeMap::new(),
             flights: BTreeMap::new(),
             next_ticket: 1,

@@ -286,7 +286,9 @@ impl Engine {
     ) -> Result<Vec<String>, Waiting> {
         let mut others = Vec::new();
         for other in kind.cascade() {
-            let listing = self.evidence(scope, other, None)?;
+            // Our own writes may have taken some of it along: what was there before says too much.
+            let wrote_at = self.wrote.get(&(scope.clone(), kind.service())).copied();
+            let listing = self.evidence(scope, other, wrote_at)?;
             if let Some(item) = listing.malformed.first() {
                 return Err(Waiting::LookFailed(item.clone()));
             }
