@@ -23,7 +23,12 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
             .build();
         runtime.expect("a runtime").block_on(async {
             let (listener, address) = bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
-            let (pictures, shown) = tokio::sync::watch::channel(Picture::default());
+            // Manifests were read, so that lists and watches are answered: there is nothing in them.
+            let picture = Picture {
+                loaded: true,
+                ..Picture::default()
+            };
+            let (pictures, shown) = tokio::sync::watch::channel(picture);
             let shown = Shown {
                 pictures: shown,
                 heartbeat: Heartbeat::new(),
