@@ -1,13 +1,15 @@
 //! The command line: one file per subcommand.
 //!
-//! Results go to stdout, diagnostics and the log to stderr. Exit status: 0 done, 1 not, 2 the
-//! command line is wrong.
+//! Results go to stdout, diagnostics and the log to stderr. What an exit status means is in `exit`.
 
+mod connect;
 mod control;
 mod embedded;
+mod exit;
 mod export;
 mod failure;
 mod generated;
+mod output;
 mod plan;
 mod problems;
 mod progress;
@@ -22,7 +24,7 @@ mod validate;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use generated::{Page, pages};
 
@@ -40,44 +42,48 @@ Examples:
     stackward run --once --manifests ./manifests --cloud mycloud";
 
 /// GitOps for OpenStack in one binary: keeps a project as a directory of manifests says
+///
+/// Drop Kubernetes-style manifests into a directory: what they declare is created, put right when
+/// somebody changes it, and deleted when it is no longer declared. Nothing is written but what is
+/// declared here, and nothing is deleted but what was made here.
 #[derive(Debug, Parser)]
-#[command(name = "stackward", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "stackward", version, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+// What a command is, in a line and a paragraph, stands at its own type: a doc comment here would
+// take its place.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the cloud as the manifests say, and keep it so
     Run(Box<run::Run>),
-    /// Show what `run` would do, and change nothing
     Plan(Box<plan::Plan>),
-    /// Print manifests of what exists, to take it over
-    Export(export::Export),
-    /// Check manifests without a cloud
     Validate(validate::Validate),
-    /// Show how a running daemon is doing
     Status(status::Status),
-    /// Show the deletions that wait for approval, or approve them
     Approve(control::Approve),
-    /// Have the daemon write nothing until `resume`, also after a restart
     Pause(control::Pause),
-    /// End a pause
     Resume(control::Resume),
-    /// Run a simulated OpenStack for trials
-    Sandbox(sandbox::Sandbox),
-    /// Print the JSON Schema of manifests, for editors
+    Export(export::Export),
     Schema(schema::Schema),
-    /// Write the generated pages of the documentation
+    Sandbox(sandbox::Sandbox),
     #[command(hide = true)]
     Docs(generated::Docs),
+}
+
+/// The command line as clap knows it, for everything that is made of it.
+fn command() -> clap::Command {
+    Arguments::command().after_help(format!("{EXAMPLES}\n\n{}", exit::help()))
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -96,14 +102,14 @@ impl Command {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
-            Self::Export(export) => export.execute().await,
             Self::Validate(validate) => validate.execute(),
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,
-            Self::Sandbox(sandbox) => sandbox.execute().await,
+            Self::Export(export) => export.execute().await,
             Self::Schema(schema) => schema.execute(),
+            Self::Sandbox(sandbox) => sandbox.execute().await,
             Self::Docs(docs) => docs.execute(),
         }
     }
@@ -111,12 +117,10 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }
