@@ -324,7 +324,7 @@ fn page(kind: &dyn AnyKind) -> String {
     text
 }
 
-const fn words(class: Class) -> &'static str {
+pub(super) const fn words(class: Class) -> &'static str {
     match class {
         Class::Update => "in place",
         Class::Action => "in place, a request of its own",

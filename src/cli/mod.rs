@@ -6,8 +6,10 @@ mod connect;
 mod control;
 mod embedded;
 mod exit;
+mod explain;
 mod export;
 mod failure;
+mod fields;
 mod generated;
 mod output;
 mod plan;
@@ -65,6 +67,7 @@ enum Command {
     Pause(control::Pause),
     Resume(control::Resume),
     Export(export::Export),
+    Explain(explain::Explain),
     Schema(schema::Schema),
     Sandbox(sandbox::Sandbox),
     #[command(hide = true)]
@@ -108,6 +111,7 @@ impl Command {
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,
             Self::Export(export) => export.execute().await,
+            Self::Explain(explain) => explain.execute(),
             Self::Schema(schema) => schema.execute(),
             Self::Sandbox(sandbox) => sandbox.execute().await,
             Self::Docs(docs) => docs.execute(),
