@@ -11,6 +11,7 @@ mod export;
 mod failure;
 mod fields;
 mod generated;
+mod init;
 mod output;
 mod plan;
 mod problems;
@@ -34,6 +35,9 @@ const EXAMPLES: &str = "\
 Examples:
   Try it on a simulated cloud, with its metrics at http://127.0.0.1:9797/metrics:
     stackward run --manifests manifests/wordpress --cloud sandbox
+
+  Begin with a first manifest, and see whether the cloud can be reached:
+    stackward init
 
   See what would be done on a real one, then do it and stay on:
     stackward plan --manifests ./manifests --cloud mycloud
@@ -62,6 +66,7 @@ enum Command {
     Run(Box<run::Run>),
     Plan(Box<plan::Plan>),
     Validate(validate::Validate),
+    Init(init::Init),
     Status(status::Status),
     Approve(control::Approve),
     Pause(control::Pause),
@@ -106,6 +111,7 @@ impl Command {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
             Self::Validate(validate) => validate.execute(),
+            Self::Init(init) => init.execute(),
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
