@@ -17,6 +17,8 @@ use crate::kinds::erased::AnyKind;
 use crate::kinds::field::Class;
 use crate::manifest::{Group, Shape};
 
+use super::reference;
+
 /// Write the generated pages of the documentation.
 #[derive(Debug, clap::Args)]
 pub(super) struct Docs {
@@ -65,6 +67,10 @@ pub fn pages() -> Vec<Page> {
     pages.push(Page {
         path: "kinds/README.md".to_owned(),
         text: index,
+    });
+    pages.push(Page {
+        path: "commands.md".to_owned(),
+        text: reference::page(),
     });
     let schema = serde_json::to_string_pretty(&schema()).unwrap_or_default() + "\n";
     pages.push(Page {

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, diagnostics and the log to stderr. What an exit status means is in `exit`.
 
+mod completions;
 mod connect;
 mod control;
 mod embedded;
@@ -12,10 +13,12 @@ mod failure;
 mod fields;
 mod generated;
 mod init;
+mod man;
 mod output;
 mod plan;
 mod problems;
 mod progress;
+mod reference;
 mod run;
 mod sandbox;
 mod schema;
@@ -75,6 +78,8 @@ enum Command {
     Explain(explain::Explain),
     Schema(schema::Schema),
     Sandbox(sandbox::Sandbox),
+    Completions(completions::Completions),
+    Man(man::Man),
     #[command(hide = true)]
     Docs(generated::Docs),
 }
@@ -120,6 +125,8 @@ impl Command {
             Self::Explain(explain) => explain.execute(),
             Self::Schema(schema) => schema.execute(),
             Self::Sandbox(sandbox) => sandbox.execute().await,
+            Self::Completions(completions) => completions.execute(),
+            Self::Man(man) => man.execute(),
             Self::Docs(docs) => docs.execute(),
         }
     }
