@@ -13,6 +13,7 @@ mod failure;
 mod fields;
 mod generated;
 mod init;
+mod inventory;
 mod man;
 mod output;
 mod plan;
@@ -74,6 +75,7 @@ enum Command {
     Approve(control::Approve),
     Pause(control::Pause),
     Resume(control::Resume),
+    Inventory(inventory::Inventory),
     Export(export::Export),
     Explain(explain::Explain),
     Schema(schema::Schema),
@@ -121,6 +123,7 @@ impl Command {
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,
+            Self::Inventory(inventory) => inventory.execute().await,
             Self::Export(export) => export.execute().await,
             Self::Explain(explain) => explain.execute(),
             Self::Schema(schema) => schema.execute(),
