@@ -5,6 +5,7 @@
 mod completions;
 mod connect;
 mod control;
+mod doctor;
 mod embedded;
 mod exit;
 mod explain;
@@ -42,6 +43,7 @@ Examples:
 
   Begin with a first manifest, and see whether the cloud can be reached:
     stackward init
+    stackward doctor --config stackward.yaml
 
   See what would be done on a real one, then do it and stay on:
     stackward plan --manifests ./manifests --cloud mycloud
@@ -71,6 +73,7 @@ enum Command {
     Plan(Box<plan::Plan>),
     Validate(validate::Validate),
     Init(init::Init),
+    Doctor(Box<doctor::Doctor>),
     Status(status::Status),
     Approve(control::Approve),
     Pause(control::Pause),
@@ -106,19 +109,20 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::from(error)),
     };
-    let outcome = runtime.block_on(arguments.command.execute());
+    let outcome = runtime.block_on(arguments.command.execute(&matches));
     // A thread that reads a dead network file system must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.unwrap_or_else(|error| failure::report(&error))
 }
 
 impl Command {
-    async fn execute(self) -> anyhow::Result<ExitCode> {
+    async fn execute(self, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
             Self::Validate(validate) => validate.execute(),
             Self::Init(init) => init.execute(),
+            Self::Doctor(doctor) => doctor.execute(matches).await,
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
