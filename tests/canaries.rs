@@ -252,7 +252,14 @@ async fn no_secret_is_in_anything_that_comes_out() {
             let mut doctor = with(&["-o", form]);
             doctor[0] = "doctor";
             note(&mut heard, "doctor", site.run(&doctor));
-            let list = ["inventory", "Server", "--cloud", "sandbox-admin", "-o", form];
+            let list = [
+                "inventory",
+                "Server",
+                "--cloud",
+                "sandbox-admin",
+                "-o",
+                form,
+            ];
             note(&mut heard, "inventory", site.run(&list));
         }
 

@@ -4,13 +4,14 @@
 
 use std::process::ExitCode;
 
+use crate::kinds::schema::schema;
 use crate::kinds::{self, KINDS};
 use crate::manifest::{Group, Shape, did_you_mean};
 use owo_colors::{OwoColorize as _, Style};
 
 use super::failure::Advised;
 use super::fields::{Field, Fields};
-use super::generated::{self, words};
+use super::generated::words;
 use super::{connect, output};
 
 const EXAMPLES: &str = "\
@@ -85,9 +86,9 @@ fn text(what: &str, recursive: bool) -> anyhow::Result<String> {
         .map(|step| step.split('[').next().unwrap_or(step));
     let name = connect::kind_name(steps.next().unwrap_or_default(), &["Secret", "ConfigMap"])?;
     let steps: Vec<&str> = steps.filter(|step| !step.is_empty()).collect();
-    let schema = generated::schema();
+    let whole = schema();
     let status = kinds::find(name).map(|kind| kind.schemas().status);
-    let document = Fields::of_kind(&schema, name, status.as_ref());
+    let document = Fields::of_kind(&whole, name, status.as_ref());
     let Some(document) = document else {
         anyhow::bail!("there is no schema of {name}");
     };
@@ -337,11 +338,11 @@ mod tests {
             }
             count
         }
-        let schema = generated::schema();
+        let whole = schema();
         let mut count = 0;
         for kind in ["Server", "Volume", "RouterInterface", "Secret"] {
             let status = kinds::find(kind).map(|kind| kind.schemas().status);
-            let document = Fields::of_kind(&schema, kind, status.as_ref()).unwrap();
+            let document = Fields::of_kind(&whole, kind, status.as_ref()).unwrap();
             count += walk(kind, &document, &[]);
         }
         assert!(count > 150, "{count}");

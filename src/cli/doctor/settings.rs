@@ -136,7 +136,7 @@ fn rows(
 
 /// The value that counts when nobody sets one; `None` where that is nothing at all.
 fn default(config: &Config, id: &str) -> Option<String> {
-    use crate::config::{LogFormat, State};
+    use crate::config::State;
     use crate::manifest::duration_text;
     let engine = &config.engine;
     let limits = &engine.prune_limits;
@@ -159,12 +159,6 @@ fn default(config: &Config, id: &str) -> Option<String> {
         "observe_only" => engine.observe_only.to_string(),
         "uncertain_window" => duration_text(engine.uncertain_window),
         "gone_after" => duration_text(engine.gone_after),
-        "log_format" => match config.log_format {
-            LogFormat::Text => "text".to_owned(),
-            LogFormat::Json => "json".to_owned(),
-            #[allow(unreachable_patterns, reason = "there may be more of them")]
-            _ => return None,
-        },
         "timeout" => duration_text(config.timeout),
         _ => return None,
     })
@@ -238,6 +232,7 @@ mod tests {
             "owner",
             "log_level",
             "web_config",
+            "log_format",
         ];
         let config = Flags {
             manifests: Some("/".into()),
