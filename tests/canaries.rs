@@ -246,6 +246,22 @@ async fn no_secret_is_in_anything_that_comes_out() {
             "export",
             site.run(&["export", "--cloud", "sandbox-admin"]),
         );
+        plan.extend(["-o", "json"]);
+        note(&mut heard, "plan -o json", site.run(&plan));
+        for form in ["wide", "json"] {
+            let mut doctor = with(&["-o", form]);
+            doctor[0] = "doctor";
+            note(&mut heard, "doctor", site.run(&doctor));
+            let list = [
+                "inventory",
+                "Server",
+                "--cloud",
+                "sandbox-admin",
+                "-o",
+                form,
+            ];
+            note(&mut heard, "inventory", site.run(&list));
+        }
 
         let log = site.directory.path().join("log");
         let mut command =

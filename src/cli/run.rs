@@ -49,7 +49,11 @@ const STUCK_AFTER: Duration = Duration::from_secs(3);
 /// and for this long when somebody outside may still create what is imported.
 const OUTSIDE_AFTER: Duration = Duration::from_secs(60);
 
-/// Make the cloud as the manifests say, and keep it so.
+/// Make the cloud as the manifests say, and keep it so
+///
+/// Reads the manifests, looks at the cloud, and creates, changes and deletes until both agree; then
+/// it stays, follows the directory, and puts right what somebody else changes. It only deletes what
+/// it made, after a grace and behind guards. It may be stopped at any time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Run {

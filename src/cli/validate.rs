@@ -20,7 +20,10 @@ Examples:
 
 The exit status is 0 when there is no error, 1 when there is one.";
 
-/// Check manifests without a cloud.
+/// Check manifests without a cloud
+///
+/// Reads a directory as `run` does, and shows every problem with its line, what is wrong and what to
+/// do. No credentials are needed and nothing is sent, so that it fits an editor and CI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Validate {
@@ -108,6 +111,6 @@ fn similar(target: &Key, declared: &std::collections::BTreeSet<Key>) -> Option<S
     crate::manifest::did_you_mean(&target.name, names).map(|name| name.to_string())
 }
 
-fn counted(count: usize, noun: &str) -> String {
+pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
