@@ -97,7 +97,7 @@ impl Command {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
             Self::Export(export) => export.execute().await,
-            Self::Validate(validate) => validate.execute(),
+            Self::Validate(validate) => validate.execute().await,
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,

@@ -71,7 +71,18 @@ impl Loader {
 
     /// Reads everything.
     pub fn load(&mut self) -> Loaded {
-        let loaded = match files::read_all(&self.directory, Limits::default()) {
+        let scan = files::read_all(&self.directory, Limits::default());
+        self.take(scan)
+    }
+
+    /// Takes one file, whose bytes are given, for everything that there is.
+    pub fn load_given(&mut self, path: &str, bytes: Vec<u8>) -> Loaded {
+        let scan = files::read_given(&self.directory, path, bytes, Limits::default());
+        self.take(scan)
+    }
+
+    fn take(&mut self, scan: Result<files::Scan, RootError>) -> Loaded {
+        let loaded = match scan {
             Ok(scan) => self.assemble(scan),
             Err(error) => self.unreadable(&error),
         };

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::kinds;
 use crate::kinds::erased::{Accepted, AnyKind};
-use crate::kinds::need::{DeclaredWhat, Reading};
+use crate::kinds::need::{Declared, DeclaredWhat, Reading};
 use crate::manifest::problem::{Code, Hides, Problem};
 use crate::manifest::{
     CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource, parse,
@@ -57,6 +57,14 @@ impl Object {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.manifest.policy
+    }
+
+    /// The pointer of the reference to an object or to data.
+    #[must_use]
+    pub fn place_of(&self, key: &Key) -> String {
+        let refers = |need: &&Declared| target(self.key(), &need.what).as_ref() == Some(key);
+        let below = (self.accepted.needs.iter().find(refers)).map(|need| need.pointer.as_str());
+        format!("{}{}", self.manifest.base, below.unwrap_or_default())
     }
 
     /// The objects and data without which it cannot be created.
@@ -363,17 +371,26 @@ impl Draft {
         }
 
         for cycle in graph::cycles(&desired.objects) {
-            for key in &cycle {
+            for (key, next) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
                 if let Some(object) = desired.objects.remove(key) {
                     let mut path: Vec<String> =
                         cycle.iter().map(|it| it.short().to_string()).collect();
                     path.extend(path.first().cloned());
-                    desired.problems.push(object.manifest.problem(
-                        object.manifest.base,
-                        Code::Cycle,
-                        format!("these objects wait for each other: {}", path.join(" -> ")),
-                        Some("remove one of the references".to_owned()),
-                    ));
+                    let (message, hint) = if key == next {
+                        ("it waits for itself".to_owned(), "remove the reference")
+                    } else {
+                        (
+                            format!("these objects wait for each other: {}", path.join(" -> ")),
+                            "remove one of the references",
+                        )
+                    };
+                    let hint = match &*key.kind {
+                        "SecurityGroup" if key == next => "write `remoteSelf: true` in its place",
+                        _ => hint,
+                    };
+                    let pointer = object.place_of(next);
+                    let (code, hint) = (Code::Cycle, Some(hint.to_owned()));
+                    (desired.problems).push(object.manifest.problem(&pointer, code, message, hint));
                 }
             }
         }

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::fields::Report;
+use super::fields::{Report, type_hint};
 use super::place::join;
 use super::problem::{Code, Problem};
-use super::suggest::{hint, one_of, quote};
+use super::suggest::{hint, is_secret, one_of, quote};
 use super::{Group, Manifest};
 
 /// Reads a value that stands at `base` (`/spec/resource`) in a manifest.
@@ -25,16 +25,19 @@ pub fn typed<T: DeserializeOwned>(
         Err(error) => Err(problem(
             manifest,
             base,
+            value,
             error.path(),
             &error.inner().to_string(),
         )),
     }
 }
 
-/// Reads a value as [`typed`] does, but reports every unknown field at once.
+/// Reads a value as [`typed`] does, but goes on behind a fault: what is at fault is left out and the
+/// rest read again.
 ///
 /// # Errors
-/// Every unknown field, and the first fault of another sort.
+/// Every unknown field and wrong value up to the first field that is missing; of a list, its first
+/// fault.
 pub fn typed_all<T: DeserializeOwned>(
     manifest: &Manifest,
     base: &str,
@@ -43,6 +46,7 @@ pub fn typed_all<T: DeserializeOwned>(
     const MOST: usize = 20;
     let mut problems: Vec<Problem> = Vec::new();
     let mut rest = None;
+    let mut left_out: Vec<String> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize(rest.as_ref().unwrap_or(value)) {
             Ok(read) if problems.is_empty() => return Ok(read),
@@ -50,18 +54,35 @@ pub fn typed_all<T: DeserializeOwned>(
             Err(error) => error,
         };
         let message = error.inner().to_string();
-        problems.push(problem(manifest, base, error.path(), &message));
-        let removed = unknown_field(&message).is_some_and(|(field, _)| {
-            let (parent, _) = split_pointer(&pointer_of(error.path()), field);
-            rest.get_or_insert_with(|| value.clone())
-                .pointer_mut(&parent)
-                .and_then(Value::as_object_mut)
-                .and_then(|map| map.remove(field))
-                .is_some()
-        });
-        if !removed || problems.len() >= MOST {
+        let pointer = pointer_of(error.path());
+        let missing = missing_field(&message).map(|name| join(&pointer, name));
+        if missing.is_some_and(|missing| left_out.contains(&missing)) {
             return Err(problems);
         }
+        problems.push(problem(manifest, base, value, error.path(), &message));
+        let fault = match unknown_field(&message) {
+            Some((field, _)) => split_pointer(&pointer, field).1,
+            None if missing_field(&message).is_some() => return Err(problems),
+            None => pointer,
+        };
+        let removed = leave_out(rest.get_or_insert_with(|| value.clone()), &fault);
+        match removed {
+            Some(removed) if problems.len() < MOST => left_out.push(removed),
+            _ => return Err(problems),
+        }
+    }
+}
+
+/// Removes the nearest field around a fault: an item that went would move the ones behind it.
+fn leave_out(value: &mut Value, fault: &str) -> Option<String> {
+    let mut pointer = fault;
+    loop {
+        let (parent, name) = pointer.rsplit_once('/')?;
+        if let Some(Value::Object(map)) = value.pointer_mut(parent) {
+            let _: Value = map.remove(&name.replace("~1", "/").replace("~0", "~"))?;
+            return Some(pointer.to_owned());
+        }
+        pointer = parent;
     }
 }
 
@@ -120,15 +141,43 @@ fn split_pointer(pointer: &str, field: &str) -> (String, String) {
     }
 }
 
-fn problem(manifest: &Manifest, base: &str, path: &Path, message: &str) -> Problem {
-    let pointer = format!("{base}{}", pointer_of(path));
+fn problem(
+    manifest: &Manifest,
+    base: &str,
+    value: &Value,
+    path: &Path,
+    message: &str,
+) -> Problem {
+    let below = pointer_of(path);
+    let pointer = format!("{base}{below}");
     if let Some((field, expected)) = unknown_field(message) {
-        let (_, pointer) = split_pointer(&pointer, field);
-        let hint = hint(field, &expected);
-        return manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
+        let (parent, pointer) = split_pointer(&pointer, field);
+        let hint = match field {
+            "name" if expected == ["id", "filter"] => Some(format!(
+                "write the name alone, as `{}: web`, or {{filter: {{name: ...}}}} for what is no \
+                 object here",
+                quote(parent.rsplit('/').next().unwrap_or_default())
+            )),
+            _ => hint(field, &expected),
+        };
+        let mut problem = manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
+        problem.confidential |= is_secret(field);
+        return problem;
     }
     let (code, message, hint) = explain(message);
-    manifest.problem(&pointer, code, message, hint)
+    let found = value.pointer(&below);
+    let expected = message.split("expected ").nth(1).and_then(|it| it.split(", found").next());
+    let hint = hint.or_else(|| match (code, expected, found) {
+        (Code::WrongType, Some(expected), Some(found)) => type_hint(&pointer, expected, found),
+        _ => None,
+    });
+    let mut problem = manifest.problem(&pointer, code, message, hint);
+    problem.confidential |= is_secret(pointer.rsplit('/').next().unwrap_or_default());
+    problem
+}
+
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
 }
 
 /// `unknown field `x`, expected one of `a`, `b``: the field and what was expected.
@@ -167,14 +216,8 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
         let (found, expected) = (found_words(found), expected_words(expected));
-        let is_text = expected == "text" || expected.starts_with("a name");
-        let quotes = is_text && matches!(found, "a number" | "true or false");
-        let hint = quotes.then(|| "put it in quotes".to_owned());
-        return (
-            Code::WrongType,
-            format!("expected {expected}, found {found}"),
-            hint,
-        );
+        let message = format!("expected {expected}, found {found}");
+        return (Code::WrongType, message, None);
     }
     if let Some((found, expected)) = message
         .strip_prefix("invalid value: ")

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser};
+use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::Value;
 
 use super::documents::Document;
 use super::place::{Mark, Origin, Places, join};
 use super::problem::{Code, Problem};
 use super::suggest::quote;
+use super::syntax;
 
 /// Deep enough for any manifest, shallow enough for any stack.
 const MAX_DEPTH: usize = 64;
@@ -25,8 +26,9 @@ const MAX_ALIASES: usize = 10_000;
 /// Reads one document that begins after `lines` lines of its file.
 pub(super) fn read(file: &Arc<str>, text: &str, lines: usize) -> Result<Document, Problem> {
     let value: Value = serde_saphyr::from_str_with_options(text, options())
-        .map_err(|error| problem(file, lines, &error))?;
-    let places = places(file, text, lines);
+        .map_err(|error| problem(file, text, lines, &error))?;
+    let mut places = places(file, text, lines);
+    places.sort();
     Ok(Document { value, places })
 }
 
@@ -50,13 +52,18 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Problem {
+fn problem(
+    file: &Arc<str>,
+    text: &str,
+    lines: usize,
+    error: &serde_saphyr::Error,
+) -> Problem {
     use serde_saphyr::Error;
     let mut error = error.without_snippet();
     while let Error::AliasError { error: inner, .. } = error {
         error = inner.without_snippet();
     }
-    let mark = error
+    let mut mark = error
         .location()
         .map_or(Mark::new(lines + 1, 1), |location| {
             let fit = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -65,27 +72,24 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
                 fit(location.column()).max(1),
             )
         });
-    let origin = Origin {
-        file: Arc::clone(file),
-        line: mark.line,
-        column: mark.column,
-    };
     let problem = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => Problem::error(
-            Code::DuplicateKey,
-            format!("duplicate key `{}`", quote(key)),
-        ),
-        Error::DuplicateMappingKey { .. } => Problem::error(Code::DuplicateKey, "duplicate key"),
+        Error::DuplicateMappingKey { key, .. } => {
+            let first = places(file, text, lines).first_of(mark);
+            let key = key.as_deref().map(|key| format!(" `{}`", quote(key)));
+            duplicate(&key.unwrap_or_default(), mark, first)
+        }
         Error::Budget { breach, .. } => Problem::error(
             Code::TooLarge,
             format!("the document is too large: {}", excess(breach)),
-        ),
+        )
+        .hint("split it into several documents, and write out what its aliases stand for"),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Problem::error(
             Code::TooLarge,
             "the document is too large: its aliases expand too far",
-        ),
+        )
+        .hint("write out what they stand for"),
         Error::NonFiniteFloat { value, .. } => {
             let message = format!("`{}` is not a number that can be sent", quote(value));
             Problem::error(Code::InvalidValue, message).hint("put it in quotes if it is text")
@@ -94,19 +98,51 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
         | Error::Unexpected {
             expected: "string scalar",
             ..
-        } => Problem::error(
-            Code::BadYaml,
-            "not YAML that JSON could say: a key is not text",
-        )
-        .hint("put text that begins with `{`, `[` or `~` in quotes"),
+        } => {
+            // `{{ name }}`: it begins with the outer brace.
+            let line = text.split('\n').nth(index(mark.line).saturating_sub(lines));
+            let before = line.and_then(|line| line.chars().nth(index(mark.column).checked_sub(1)?));
+            mark.column -= u32::from(before == Some('{'));
+            let message = "not YAML that JSON could say: a key is not text";
+            Problem::error(Code::BadYaml, message).hint(
+                "manifests are no templates; put text that begins with `{`, `[` or `~` in quotes",
+            )
+        }
         other => {
-            let message = message(other);
+            let fault = syntax::fault(text);
+            if let Some(fault) = &fault {
+                mark = fault.mark;
+                mark.line = Mark::new(lines, 1).line.saturating_add(mark.line);
+            }
+            let message = (fault.as_ref()).map_or_else(|| message(other), |it| it.message.clone());
             let mut problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
-            problem.hint = advice(&message).map(str::to_owned);
+            problem.hint = fault.map(|it| it.hint);
             problem
         }
     };
-    problem.at(origin)
+    problem.at(Origin {
+        file: Arc::clone(file),
+        line: mark.line,
+        column: mark.column,
+    })
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1)
+}
+
+/// A key that is there twice, with where it is for the first time.
+pub(super) fn duplicate(key: &str, mark: Mark, first: Option<Mark>) -> Problem {
+    let problem = Problem::error(Code::DuplicateKey, format!("duplicate key{key}"));
+    let line = first.map(|first| first.line);
+    match line {
+        Some(line) if mark.column == 1 && matches!(key, " `apiVersion`" | " `kind`") => problem
+            .hint(format!(
+                "the first one is on line {line}; between two objects put a line `---`"
+            )),
+        Some(line) => problem.hint(format!("the first one is on line {line}; keep one of them")),
+        None => problem.hint("keep one of them"),
+    }
 }
 
 fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
@@ -123,19 +159,6 @@ fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
         BudgetBreach::AliasAnchorRatio { .. } => "far more aliases than anchors".to_owned(),
         _ => "over a limit of the parser".to_owned(),
     }
-}
-
-/// What helps with the mistakes that people make most.
-fn advice(message: &str) -> Option<&'static str> {
-    if message.contains("tab") {
-        return Some("indent with spaces");
-    }
-    if message.contains("mapping values are not allowed") {
-        return Some("put text that holds `: ` in quotes");
-    }
-    message
-        .contains("unexpected character")
-        .then_some("put text that begins with a special character in quotes")
 }
 
 /// The parser's words without its line and column, which are relative to the document.
@@ -187,7 +210,12 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
         let Ok((event, span)) = event else { break };
         let mark = Mark::new(span.start.line() + lines, span.start.col() + 1);
         match event {
-            Event::Scalar(text, ..) => walk.scalar(&text, mark),
+            Event::Scalar(value, style, ..) => {
+                if style == ScalarStyle::Literal && !value.trim().is_empty() {
+                    walk.block(text, span.start.line(), lines);
+                }
+                walk.scalar(&value, mark);
+            }
             Event::Alias(_) => walk.scalar("*", mark),
             Event::MappingStart(..) => walk.open(Frame::Key, mark),
             Event::SequenceStart(..) => walk.open(Frame::Item(0), mark),
@@ -195,7 +223,6 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
             _ => {}
         }
     }
-    walk.places.sort();
     walk.places
 }
 
@@ -214,6 +241,24 @@ impl Walk {
         }
         self.value(mark);
         self.done();
+    }
+
+    /// Records where the text of a literal block scalar begins, whose header is on line `header`.
+    /// Its first line with text has the indentation of all, unless the header says otherwise.
+    fn block(&mut self, text: &str, header: usize, lines: usize) {
+        let (Some(Frame::Value(_)), Some(pointer)) = (self.frames.last(), self.pointers.last())
+        else {
+            return;
+        };
+        let mut below = text.split('\n').skip(header.saturating_sub(1));
+        let says = below.next().and_then(|line| line.rsplit('|').next());
+        if says.is_some_and(|says| says.starts_with(|c: char| c.is_ascii_digit())) {
+            return;
+        }
+        let first = below.find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let indentation = first.chars().take_while(|c| *c == ' ').count();
+        let start = Mark::new(header + 1 + lines, indentation + 1);
+        self.places.push_block(pointer, start);
     }
 
     fn open(&mut self, frame: Frame, mark: Mark) {
@@ -352,12 +397,31 @@ mod tests {
         }
     }
 
+    fn sorted(text: &str, lines: usize) -> Places {
+        let mut places = places(&"f".into(), text, lines);
+        places.sort();
+        places
+    }
+
+    #[test]
+    fn a_place_within_a_block_of_text_is_that_of_the_file() {
+        let text = "a:\n  t: |\n\n    one\n      two\n  q: \"x\"\n  d: |2-\n     three\n";
+        let within = |pointer: &str, line, column| {
+            let mark = Mark { line, column };
+            sorted(text, 10).within(pointer, mark).to_string()
+        };
+        assert_eq!(within("/a/t", 2, 1), "f:14:5");
+        assert_eq!(within("/a/t", 3, 3), "f:15:7");
+        assert_eq!(within("/a/q", 3, 3), "f:16:6");
+        assert_eq!(within("/a/d", 1, 2), "f:17:6");
+    }
+
     #[test]
     fn hundreds_of_comment_lines_are_no_problem() {
         let text = format!("a:\n{}  - 1\n", "  # comment\n".repeat(500));
         assert_eq!(value(&text), json!({"a": [1]}));
         assert_eq!(
-            places(&"f".into(), &text, 0).value("/a/0").to_string(),
+            sorted(&text, 0).value("/a/0").to_string(),
             "f:502:5"
         );
     }
@@ -365,7 +429,7 @@ mod tests {
     #[test]
     fn every_value_stands_where_it_is_written() {
         let text = "a: 1\nlist:\n  - x: é\n    y: [1, {z: 2}]\n  - *q\n\"q/r\": |\n  text\nn:\n? [k]\n: v\nm: 1\n";
-        let places = places(&"f".into(), text, 10);
+        let places = sorted(text, 10);
         for (pointer, key, place) in [
             ("", "11:1", "11:1"),
             ("/a", "11:1", "11:4"),
@@ -386,7 +450,7 @@ mod tests {
             );
         }
         // An unknown alias ends the events; without it the rest is there too.
-        let places = super::places(&"f".into(), &text.replace("*q", "0"), 10);
+        let places = sorted(&text.replace("*q", "0"), 10);
         for (pointer, key) in [("/q~1r", "16:1"), ("/n", "18:1"), ("/m", "21:1")] {
             assert_eq!(
                 places.key(pointer).to_string(),

@@ -1,0 +1,185 @@
+//! What a kind finds wrong with a spec as problems of its manifest, with hints from its schema: how a
+//! field is written, and what it is.
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::manifest::problem::Code;
+use crate::manifest::{Manifest, Problem, words};
+
+use super::Complaint;
+
+/// A complaint as the problem of its manifest.
+pub(super) fn complained(manifest: &Manifest, base: &str, complaint: Complaint) -> Problem {
+    let pointer = format!("{base}{}", complaint.pointer);
+    let code = match complaint.within {
+        Some(_) => Code::BadTemplate,
+        None => Code::InvalidValue,
+    };
+    let problem = manifest.problem(&pointer, code, complaint.message, complaint.hint);
+    match complaint.within {
+        Some(mark) => problem.at(manifest.places.within(&pointer, mark)),
+        None => problem,
+    }
+}
+
+/// The same problems, with what the schema knows of their fields for hints.
+pub(super) fn advised<T: JsonSchema>(base: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+    complete(&mut problems, base, &schemars::schema_for!(T).to_value());
+    problems
+}
+
+/// Adds hints to the problems of content at `base`, whose schema is given.
+fn complete(problems: &mut [Problem], base: &str, schema: &Value) {
+    let base = words(base);
+    for problem in problems.iter_mut().filter(|problem| problem.hint.is_none()) {
+        let Some((path, said)) = problem.message.split_once(": ") else {
+            continue;
+        };
+        let Some(path) = path.strip_prefix(&*base) else {
+            continue;
+        };
+        let at = at(schema, path);
+        problem.hint = match problem.code {
+            Code::WrongType => at.and_then(|at| form(schema, at)),
+            Code::MissingField => at.and_then(|at| {
+                let name = said.split('`').nth(1)?;
+                let field = at.get("properties")?.get(name)?;
+                Some(format!("`{name}`: {}", sentence(field)?))
+            }),
+            Code::InvalidValue => property(schema, path).and_then(sentence),
+            _ => None,
+        };
+    }
+}
+
+/// The schema of the value at a path such as `.ports[0].portRef`.
+fn at<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
+    property(root, path).map(|found| resolved(root, found))
+}
+
+/// The same as it stands in its parent: with the description of the field.
+fn property<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
+    let mut found = root;
+    for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+        let of = resolved(root, found);
+        found = match step.strip_suffix(']') {
+            Some(_) => of.get("items")?,
+            None => (of.get("properties").and_then(|all| all.get(step)))
+                .or_else(|| of.get("additionalProperties"))?,
+        };
+    }
+    Some(found)
+}
+
+/// Behind references and beside `null`.
+fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        let definition = name.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return definition.map_or(schema, |definition| resolved(root, definition));
+    }
+    let choices = schema.get("anyOf").and_then(Value::as_array);
+    let mut real = choices.into_iter().flatten().filter(|it| it["type"] != "null");
+    match (real.next(), real.next()) {
+        (Some(only), None) => resolved(root, only),
+        _ => schema,
+    }
+}
+
+/// How a mapping or a list is written.
+fn form(root: &Value, schema: &Value) -> Option<String> {
+    let is = |schema: &Value, kind: &str| match schema.get("type") {
+        Some(Value::String(only)) => only == kind,
+        Some(Value::Array(some)) => some.iter().any(|it| it == kind),
+        _ => false,
+    };
+    if is(schema, "array") {
+        let items = resolved(root, schema.get("items")?);
+        return Some(match mapping(items) {
+            Some(fields) => format!("write a list of mappings: [{fields}]"),
+            None => "write a list: [...]".to_owned(),
+        });
+    }
+    mapping(schema).map(|fields| format!("write a mapping: {fields}"))
+}
+
+/// The fields of a mapping: those that it must have, or the first few.
+fn mapping(schema: &Value) -> Option<String> {
+    const MOST: usize = 3;
+    let properties = schema.get("properties")?.as_object()?;
+    let required: Vec<&str> = (schema.get("required").and_then(Value::as_array))
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut names: Vec<&str> = required;
+    if names.is_empty() || properties.len() <= MOST {
+        names = properties.keys().map(String::as_str).collect();
+    }
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    let fields: Vec<String> = names.iter().take(MOST).map(|it| format!("{it}: ...")).collect();
+    Some(format!("{{{}{more}}}", fields.join(", ")))
+}
+
+/// The first sentence of a description.
+fn sentence(schema: &Value) -> Option<String> {
+    let text = schema.get("description")?.as_str()?.replace('\n', " ");
+    let end = text.find(". ").unwrap_or_else(|| text.trim_end_matches('.').len());
+    Some(text.get(..end)?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// A thing.
+    #[derive(Deserialize, JsonSchema)]
+    #[allow(dead_code, reason = "only its schema matters here")]
+    struct Thing {
+        /// Its size. In what is told later.
+        size: u32,
+        /// Its parts.
+        parts: Option<Vec<Part>>,
+        tags: Option<Vec<String>>,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[allow(dead_code, reason = "only its schema matters here")]
+    struct Part {
+        key: String,
+        value: String,
+    }
+
+    #[test]
+    fn the_schema_says_how_a_field_is_written_and_what_it_is() {
+        let schema = schemars::schema_for!(Thing).to_value();
+        for (code, message, hint) in [
+            (Code::MissingField, "spec.resource: missing field `size`", Some("`size`: Its size")),
+            (Code::InvalidValue, "spec.resource.size: too small", Some("Its size")),
+            (
+                Code::WrongType,
+                "spec.resource.parts: expected a list, found text",
+                Some("write a list of mappings: [{key: ..., value: ...}]"),
+            ),
+            (
+                Code::WrongType,
+                "spec.resource.parts[1]: expected a mapping, found text",
+                Some("write a mapping: {key: ..., value: ...}"),
+            ),
+            (
+                Code::WrongType,
+                "spec.resource.tags: expected a list, found text",
+                Some("write a list: [...]"),
+            ),
+            (Code::WrongType, "spec.elsewhere: expected a list, found text", None),
+            (Code::InvalidValue, "spec.resource.nothing: wrong", None),
+        ] {
+            let mut problems = [Problem::error(code, message)];
+            complete(&mut problems, "/spec/resource", &schema);
+            assert_eq!(problems[0].hint.as_deref(), hint, "{message}");
+        }
+    }
+}
