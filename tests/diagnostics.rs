@@ -3,7 +3,8 @@
 //! A case is a file, or a directory of files, with one mistake (a few have several). Beside it stands
 //! what the program says, to the letter. Independent of that text each case says where a person
 //! expects the problems: in lines `# expect: LINE:COLUMN CODE WORDS` at its head, or in a file
-//! `.expect` where comments cannot be. `WORDS` are what the carets must be under.
+//! `.expect` where comments cannot be. `WORDS` are what the carets must be under, `(hidden)` if the
+//! line may hold a secret or is not text, and must not be shown.
 //!
 //! `UPDATE=1 cargo test --test diagnostics` rewrites the texts, never the expectations; read the
 //! difference before it is committed.
@@ -119,9 +120,13 @@ impl Case {
                 Value::Null => (0, 0),
                 line => (number(line), number(&problem["column"])),
             };
-            let end = problem["endColumn"].as_u64().map_or(column, |_| number(&problem["endColumn"]));
+            let words = match &problem["endColumn"] {
+                Value::Null if line == 0 => String::new(),
+                Value::Null => "(hidden)".to_owned(),
+                end => self.words(&file, line, column, number(end)),
+            };
             Place {
-                words: self.words(&file, line, column, end),
+                words,
                 file,
                 line,
                 column,

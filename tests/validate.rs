@@ -40,7 +40,7 @@ fn editors_get_each_problem_with_its_place() {
         "message": "spec.resource.sise: unknown field", "hint": "did you mean `size`?",
         "file": "bad.yaml", "line": 6, "column": 5, "endColumn": 9,
     });
-    assert_eq!((&report["objects"], &report["errors"]), (&json!(1), &json!(2)));
+    assert_eq!((&report["objects"], &report["errors"]), (&json!(1), &json!(1)));
     assert!(report["problems"].as_array().unwrap().contains(&unknown), "{report:#}");
 }
 
@@ -100,11 +100,11 @@ fn with_watch_each_change_is_checked_until_a_signal() {
     watch.line_with("1 object, 0 errors, 0 warnings.");
 
     fs::write(site.manifests().join("bad.yaml"), BAD).unwrap();
-    watch.line_with("1 object, 2 errors, 0 warnings.");
+    watch.line_with("1 object, 1 error, 0 warnings.");
     fs::remove_file(site.manifests().join("bad.yaml")).unwrap();
     watch.line_with("1 object, 0 errors, 0 warnings.");
     fs::write(site.manifests().join("bad.yaml"), BAD).unwrap();
-    watch.line_with("1 object, 2 errors, 0 warnings.");
+    watch.line_with("1 object, 1 error, 0 warnings.");
 
     watch.signal("-INT");
     assert_eq!(watch.end(), Some(1), "the status is that of the last look");

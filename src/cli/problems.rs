@@ -51,7 +51,9 @@ pub(super) fn report(problems: &[Problem], texts: &HashMap<Arc<str>, String>) ->
             described["file"] = json!(&*origin.file);
             described["line"] = json!(origin.line);
             described["column"] = json!(origin.column);
-            described["endColumn"] = json!(problem.end_column(text(problem, texts)));
+            if let Some(end) = problem.end_column(text(problem, texts)) {
+                described["endColumn"] = json!(end);
+            }
         }
         described
     });

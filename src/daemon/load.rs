@@ -46,7 +46,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// Whether something that was declared is not declared any more.
     pub removed: bool,
-    /// The texts of the files that something is wrong with, by path, for showing the lines.
+    /// The texts of the files by path, for showing lines of them.
     pub texts: HashMap<Arc<str>, String>,
 }
 
@@ -122,7 +122,6 @@ impl Loader {
         let needs = draft.files();
         let answers = self.answers(&needs);
         let desired = draft.finish(answers, self.previous.as_ref(), &self.scope);
-        texts.retain(|path, _| desired.problems.iter().any(|it| is_about(it, path)));
         let removed = self.removed(&desired);
         Loaded {
             desired,
@@ -186,11 +185,4 @@ fn answer(assets: &Assets, need: &FileNeed) -> Result<FileAnswer, Problem> {
             Ok(FileAnswer::Path(info.path))
         }
     }
-}
-
-fn is_about(problem: &Problem, path: &Arc<str>) -> bool {
-    problem
-        .origin
-        .as_ref()
-        .is_some_and(|origin| origin.file == *path)
 }

@@ -226,19 +226,20 @@ impl Draft {
             let manifest = &half.manifest;
             let spec = half.accepted.spec.as_ref();
             if let Some(child) = spec.and_then(|spec| half.kind.child(spec, &manifest.key.name)) {
+                let field = format!("{}{}", manifest.base, child.field);
                 let child = manifest.child(child.kind, &child.name, child.spec);
                 half.child = Some(child.key.clone());
-                children.push((manifest.clone(), child));
+                children.push((manifest.clone(), field, child));
             }
         }
-        for (parent, child) in children {
+        for (parent, field, child) in children {
             let is_declared = self.objects.contains_key(&child.key)
                 || (self.problems.iter()).any(|it| it.object.as_ref() == Some(&child.key));
             if is_declared {
                 let message = format!("{} is declared as well", child.key.short());
                 let hint = "remove that one, or the reference here".to_owned();
                 self.problems.push(parent.problem(
-                    parent.base,
+                    &field,
                     Code::DuplicateObject,
                     message,
                     Some(hint),
@@ -383,10 +384,6 @@ impl Draft {
                             format!("these objects wait for each other: {}", path.join(" -> ")),
                             "remove one of the references",
                         )
-                    };
-                    let hint = match &*key.kind {
-                        "SecurityGroup" if key == next => "write `remoteSelf: true` in its place",
-                        _ => hint,
                     };
                     let pointer = object.place_of(next);
                     let (code, hint) = (Code::Cycle, Some(hint.to_owned()));

@@ -16,9 +16,17 @@ pub(super) fn complained(manifest: &Manifest, base: &str, complaint: Complaint) 
         Some(_) => Code::BadTemplate,
         None => Code::InvalidValue,
     };
+    let excludes = ["exclude each other", "mutually exclusive", "only one of"];
+    let is_conflict = excludes.iter().any(|words| complaint.message.contains(words));
     let problem = manifest.problem(&pointer, code, complaint.message, complaint.hint);
     match complaint.within {
         Some(mark) => problem.at(manifest.places.within(&pointer, mark)),
+        // The field is one too many, whatever its value.
+        None if is_conflict => {
+            let hint = problem.hint.clone();
+            let problem = problem.at(manifest.places.key(&pointer));
+            problem.hint(hint.unwrap_or_else(|| "keep one of them".to_owned()))
+        }
         None => problem,
     }
 }
@@ -32,24 +40,46 @@ pub(super) fn advised<T: JsonSchema>(base: &str, mut problems: Vec<Problem>) -> 
 /// Adds hints to the problems of content at `base`, whose schema is given.
 fn complete(problems: &mut [Problem], base: &str, schema: &Value) {
     let base = words(base);
-    for problem in problems.iter_mut().filter(|problem| problem.hint.is_none()) {
+    for problem in problems {
         let Some((path, said)) = problem.message.split_once(": ") else {
             continue;
         };
         let Some(path) = path.strip_prefix(&*base) else {
             continue;
         };
+        if let Some(hint) = &mut problem.hint {
+            if problem.code == Code::UnknownField {
+                only_for_manifests(hint, schema, path);
+            }
+            continue;
+        }
         let at = at(schema, path);
         problem.hint = match problem.code {
             Code::WrongType => at.and_then(|at| form(schema, at)),
             Code::MissingField => at.and_then(|at| {
                 let name = said.split('`').nth(1)?;
                 let field = at.get("properties")?.get(name)?;
-                Some(format!("`{name}`: {}", sentence(field)?))
+                Some(format!("write `{name}: ...`: {}", sentence(field)?))
             }),
-            Code::InvalidValue => property(schema, path).and_then(sentence),
+            Code::InvalidValue if !path.is_empty() && !said.starts_with("unknown value") => {
+                about(schema, path).map(|about| format!("what belongs there: {about}"))
+            }
             _ => None,
         };
+    }
+}
+
+/// Of the fields that a hint lists, only those of the schema: the others are not for manifests.
+fn only_for_manifests(hint: &mut String, schema: &Value, path: &str) {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let properties = at(schema, parent).and_then(|at| at.get("properties")?.as_object());
+    if let (Some(list), Some(properties)) = (hint.find("expected "), properties) {
+        hint.truncate(list);
+        let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let last = names.pop().unwrap_or_default();
+        let others = names.join(", ");
+        let or = if others.is_empty() { "" } else { " or " };
+        hint.push_str(&format!("expected {others}{or}{last}"));
     }
 }
 
@@ -58,16 +88,26 @@ fn at<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
     property(root, path).map(|found| resolved(root, found))
 }
 
+/// What a field is in words: of an item of a list, what the list is.
+fn about(root: &Value, path: &str) -> Option<String> {
+    let own = property(root, path).and_then(sentence);
+    own.or_else(|| about(root, path.strip_suffix(']')?.rsplit_once('[')?.0))
+}
+
 /// The same as it stands in its parent: with the description of the field.
 fn property<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
     let mut found = root;
     for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
         let of = resolved(root, found);
-        found = match step.strip_suffix(']') {
-            Some(_) => of.get("items")?,
+        // Of several forms, the one that has such a field.
+        let forms = of.get("anyOf").and_then(Value::as_array);
+        let mut forms = forms.into_iter().flatten().map(|form| resolved(root, form));
+        let below = |of: &'s Value| match step.strip_suffix(']') {
+            Some(_) => of.get("items"),
             None => (of.get("properties").and_then(|all| all.get(step)))
-                .or_else(|| of.get("additionalProperties"))?,
+                .or_else(|| of.get("additionalProperties")),
         };
+        found = below(of).or_else(|| forms.find_map(below))?;
     }
     Some(found)
 }
@@ -113,8 +153,13 @@ fn mapping(schema: &Value) -> Option<String> {
         .filter_map(Value::as_str)
         .collect();
     let mut names: Vec<&str> = required;
-    if names.is_empty() || properties.len() <= MOST {
-        names = properties.keys().map(String::as_str).collect();
+    if properties.len() <= MOST {
+        let others = properties.keys().filter(|name| !names.contains(&name.as_str()));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        names.extend(others);
+    }
+    if names.is_empty() {
+        return sentence(schema);
     }
     let more = if names.len() > MOST { ", ..." } else { "" };
     let fields: Vec<String> = names.iter().take(MOST).map(|it| format!("{it}: ...")).collect();
@@ -124,8 +169,18 @@ fn mapping(schema: &Value) -> Option<String> {
 /// The first sentence of a description.
 fn sentence(schema: &Value) -> Option<String> {
     let text = schema.get("description")?.as_str()?.replace('\n', " ");
-    let end = text.find(". ").unwrap_or_else(|| text.trim_end_matches('.').len());
-    Some(text.get(..end)?.to_owned())
+    let text = text.split(". ").next().unwrap_or_default();
+    let text = match text.strip_suffix('.') {
+        Some(whole) if !whole.ends_with('.') => whole,
+        _ => text,
+    };
+    let mut letters = text.chars();
+    let (first, second) = (letters.next()?, letters.next());
+    // `MAC address` stays as it is.
+    if second.is_some_and(char::is_uppercase) {
+        return Some(text.to_owned());
+    }
+    Some(first.to_lowercase().chain(second).chain(letters).collect())
 }
 
 #[cfg(test)]
@@ -157,8 +212,8 @@ mod tests {
     fn the_schema_says_how_a_field_is_written_and_what_it_is() {
         let schema = schemars::schema_for!(Thing).to_value();
         for (code, message, hint) in [
-            (Code::MissingField, "spec.resource: missing field `size`", Some("`size`: Its size")),
-            (Code::InvalidValue, "spec.resource.size: too small", Some("Its size")),
+            (Code::MissingField, "spec.resource: missing field `size`", Some("write `size: ...`: its size")),
+            (Code::InvalidValue, "spec.resource.size: too small", Some("what belongs there: its size")),
             (
                 Code::WrongType,
                 "spec.resource.parts: expected a list, found text",

@@ -331,7 +331,8 @@ impl Kind for FloatingIp {
             complaints.push(Complaint::new(
                 "",
                 "Exactly one of 'floatingNetworkRef' or 'floatingSubnetRef' must be set",
-            ));
+            )
+            .hint("name the external network in `floatingNetworkRef`"));
         }
         if matches!(floating_subnet_ref, Some(Ref::Id(_) | Ref::Filter(_))) {
             complaints.push(

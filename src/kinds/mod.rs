@@ -289,6 +289,8 @@ pub struct Child {
     pub name: String,
     /// Its spec.
     pub spec: Value,
+    /// The pointer of the field that it comes from, below the other one's spec.
+    pub field: &'static str,
 }
 
 /// One element of a set that is to be added or removed.

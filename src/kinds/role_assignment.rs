@@ -195,7 +195,8 @@ impl Kind for RoleAssignment {
             complaints.push(Complaint::new(
                 "",
                 "exactly one of userRef or groupRef is required",
-            ));
+            )
+            .hint("write one assignment for the user, another one for the group"));
         }
         if spec.project_ref.is_some() == spec.domain_ref.is_some() {
             complaints.push(Complaint::new(

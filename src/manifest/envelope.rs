@@ -90,6 +90,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
     let resource = spec.get("resource");
     let import = spec.get("import");
     let pointer = spec.pointer.clone();
+    let empty = spec.has("resource").then(|| join(&pointer, "resource"));
     let known = report.problems.len();
     spec.finish(report);
     if resource.is_none() && import.is_none() {
@@ -151,7 +152,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
                 let message = "resource must be specified when policy is managed";
                 report.at_key(
                     Severity::Error,
-                    &pointer,
+                    &empty.clone().unwrap_or_else(|| pointer.clone()),
                     Code::Conflict,
                     message,
                     Some(hint),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::place::{Places, join, words};
 use super::problem::{Code, Hides, Problem, Severity};
-use super::suggest::{hint, is_secret, one_of, quote};
+use super::suggest::{hint, is_secret, one_of, quote, value_hint};
 use super::{Group, Key};
 
 /// A value and where it stands.
@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
         hint: Option<String>,
     ) {
         let mut problem = Problem::error(code, prefixed(pointer, message.as_ref()))
-            .at(self.places.value(pointer));
+            .at(self.places.fault(pointer));
         problem.hint = hint;
         self.problems.push(problem);
     }
@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
                 pointer: field.pointer.clone(),
                 known: Vec::new(),
                 refused: Vec::new(),
+                misspelled: Vec::new(),
             }),
             other => {
                 self.wrong_type(&field.pointer, "a mapping", other);
@@ -182,8 +183,7 @@ impl<'a> Report<'a> {
                 quote(text),
                 one_of(&words)
             );
-            let hint =
-                super::did_you_mean(text, words).map(|word| format!("did you mean `{word}`?"));
+            let hint = value_hint(text, &words);
             self.error(&field.pointer, Code::InvalidValue, message, hint);
         }
         chosen
@@ -211,6 +211,8 @@ pub(super) struct Fields<'a> {
     known: Vec<&'static str>,
     /// Fields of the native group that were reported already.
     refused: Vec<&'static str>,
+    /// Fields that were reported already, as misspelled.
+    misspelled: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -231,10 +233,23 @@ impl<'a> Fields<'a> {
         report: &mut Report<'_>,
     ) -> Option<Field<'a>> {
         let field = self.get(name);
-        if field.is_none() {
-            report.missing(&self.pointer, name, None);
+        if field.is_some() || self.map.contains_key(name) {
+            if field.is_none() {
+                report.missing(&self.pointer, name, None);
+            }
+            return field;
         }
-        field
+        // Misspelled, most probably: then that is what is wrong.
+        let like = |key: &&String| super::did_you_mean(key, [name]).is_some();
+        match self.map.keys().find(like) {
+            Some(misspelled) => {
+                let hint = format!("did you mean `{name}`?");
+                report.unknown(&join(&self.pointer, misspelled), Some(hint));
+                self.misspelled.push(misspelled.clone());
+            }
+            None => report.missing(&self.pointer, name, None),
+        }
+        None
     }
 
     /// A field that only the native group has.
@@ -254,11 +269,17 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// Whether a field is written, be it without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
     /// Reports what was never asked for.
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for name in self.map.keys() {
             let pointer = join(&self.pointer, name);
-            if !self.known.contains(&name.as_str()) && !self.refused.contains(&name.as_str()) {
+            let is_told = self.refused.contains(&name.as_str()) || self.misspelled.contains(name);
+            if !self.known.contains(&name.as_str()) && !is_told {
                 report.unknown(&pointer, hint(name, &self.known));
             }
         }
@@ -346,7 +367,11 @@ pub(super) fn type_hint(pointer: &str, expected: &str, found: &Value) -> Option<
             "put a space behind `:`".to_owned()
         }
         Value::Object(map) if is_text && map.contains_key("name") => {
-            format!("write the name alone, as `{}: web`", quote(name))
+            let of = map.get("name").and_then(Value::as_str).unwrap_or("...");
+            format!("write the name alone: `{}: {}`", quote(name), quote(of))
+        }
+        Value::Object(_) | Value::Array(_) if expected == "text" => {
+            "write it as text: in quotes, or as a block below `|`".to_owned()
         }
         _ => return None,
     })

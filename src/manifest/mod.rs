@@ -104,19 +104,6 @@ impl Manifest {
         self.places.value(pointer)
     }
 
-    /// Whether a mapping or a list stands at a JSON pointer.
-    fn is_collection(&self, pointer: &str) -> bool {
-        let content = match &self.content {
-            Content::Resource(value) => Some(value),
-            Content::Import(import) => import.filter.as_ref(),
-            Content::Data(_) => None,
-        };
-        pointer
-            .strip_prefix(self.base)
-            .and_then(|below| content?.pointer(below))
-            .is_some_and(|value| value.is_object() || value.is_array())
-    }
-
     /// The manifest of an object without an envelope that this one's resource stands for.
     #[must_use]
     pub fn child(&self, kind: &str, name: &str, spec: Value) -> Self {
@@ -174,8 +161,7 @@ impl Manifest {
         // first field, which may have no part in it.
         let place = match code {
             Code::MissingField | Code::UnknownField | Code::Conflict => self.places.key(pointer),
-            _ if self.is_collection(pointer) => self.places.key(pointer),
-            _ => self.place(pointer),
+            _ => self.places.fault(pointer),
         };
         let mut problem = Problem::error(code, message)
             .at(place)

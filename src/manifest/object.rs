@@ -141,7 +141,14 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
             metadata.name.as_str(),
         ));
     }
-    let group = group.and_then(|(text, pointer)| api_group(text, &pointer, report));
+    let group = group.and_then(|(text, pointer)| {
+        let known = api_group(text, &pointer, report);
+        if known.is_none() && report.key.is_none() {
+            // What is none of ours is not measured by our rules.
+            (report.problems).retain(|problem| problem.code == Code::UnknownApiVersion);
+        }
+        known
+    });
     let (kind, group) = (kind?, group?);
     let shape = match (group, kinds.shape(kind.0)) {
         (Group::Core, _) if DATA_KINDS.contains(&kind.0) => None,
@@ -165,7 +172,14 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
             Some("remove it".to_owned()),
         );
     }
+    let before = report.problems.len();
     fields.finish(report);
+    for problem in report.problems.iter_mut().skip(before) {
+        let name = problem.message.split(": ").next().unwrap_or_default();
+        if ["name", "namespace", "labels", "annotations"].contains(&name) {
+            problem.hint = Some("put it under `metadata`".to_owned());
+        }
+    }
     let (contents, metadata, key) = (contents?, metadata?, report.key.clone()?);
     let mut policy = contents.policy;
     policy.protect = protect(&metadata, report);
@@ -347,7 +361,7 @@ fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<Str
             pointer: super::place::join(&field.pointer, name),
         };
         if let Some(fault) = label_key_fault(name) {
-            let message = format!("not the key of a {what} as Kubernetes has them: {fault}");
+            let message = format!("no key of {what}s as Kubernetes has them: {fault}");
             let hint = "write a word such as `tier` or `example.com/tier`".to_owned();
             let (severity, code) = (Severity::Error, Code::InvalidName);
             report.at_key(severity, &item.pointer, code, &message, Some(hint));
@@ -362,7 +376,7 @@ fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<Str
         if what == "label"
             && let Some(fault) = label_value_fault(text)
         {
-            let message = format!("not the value of a label as Kubernetes has them: {fault}");
+            let message = format!("no value of a label as Kubernetes has them: {fault}");
             let hint = "free text belongs into an annotation".to_owned();
             report.error(&item.pointer, Code::InvalidValue, message, Some(hint));
         }

@@ -165,6 +165,29 @@ impl Places {
         self.origin(self.nearest(pointer).1)
     }
 
+    /// Where a fault of the value at a pointer stands: at the value; at its key if the value begins
+    /// on a line below it, with a field that may have no part in it; and at the key of the nearest
+    /// parent if it is not written at all.
+    #[must_use]
+    pub fn fault(&self, pointer: &str) -> Origin {
+        match self.nearest(pointer).0 {
+            Some(place)
+                if *place.pointer == *pointer
+                    && (place.key.line == place.value.line || !self.is_collection(pointer)) =>
+            {
+                self.origin(place.value)
+            }
+            Some(place) => self.origin(place.key),
+            None => self.value(pointer),
+        }
+    }
+
+    fn is_collection(&self, pointer: &str) -> bool {
+        let prefix = format!("{pointer}/");
+        let first = (self.places).partition_point(|place| *place.pointer < *prefix);
+        (self.places.get(first)).is_some_and(|place| place.pointer.starts_with(&prefix))
+    }
+
     /// Where a place within the text at a pointer stands. What is written in quotes or folded has
     /// no places of its own within it: then where the text begins.
     #[must_use]

@@ -72,15 +72,14 @@ impl Problem {
         out
     }
 
-    /// The column behind what the problem is about, for editors: that of its place, and one more if
-    /// the text is not known or not shown.
+    /// The column behind what the problem is about, for editors; `None` if its line is not known or
+    /// not shown.
     #[must_use]
     pub fn end_column(&self, text: Option<&str>) -> Option<u32> {
         let origin = self.origin.as_ref()?;
-        let length = self.source(text).map_or(1, |line| {
-            let before = usize::try_from(origin.column).unwrap_or(1).saturating_sub(1);
-            extent(&line.chars().skip(before).collect::<Vec<char>>())
-        });
+        let line = self.source(text)?;
+        let before = usize::try_from(origin.column).unwrap_or(1).saturating_sub(1);
+        let length = extent(&line.chars().skip(before).collect::<Vec<char>>());
         Some(origin.column.saturating_add(u32::try_from(length).unwrap_or(1)))
     }
 
@@ -98,7 +97,9 @@ impl Problem {
         const WIDTH: usize = 100;
         let line = self.source(text)?;
         let column = usize::try_from(self.origin.as_ref()?.column).unwrap_or(1).saturating_sub(1);
-        let skip = column.saturating_sub(BEFORE);
+        // A line that fits is shown as it is.
+        let fits = line.chars().nth(WIDTH).is_none();
+        let skip = if fits { 0 } else { column.saturating_sub(BEFORE) };
         let shown: Vec<char> = line.chars().skip(skip).take(WIDTH).collect();
         let at = (column - skip).min(shown.len());
         let length = extent(shown.get(at..).unwrap_or_default());
@@ -133,6 +134,7 @@ fn extent(rest: &[char]) -> usize {
         [first, ..] if first.is_whitespace() => 1,
         ['-', next, ..] if next.is_whitespace() => 1,
         [',' | ']' | '}' | ':', ..] => 1,
+        ['*' | '&' | '|' | '>', ..] => word(rest),
         _ => plain(rest),
     };
     let blanks = |length: &usize| rest.get(length - 1).is_some_and(|c| c.is_whitespace());
@@ -175,6 +177,12 @@ fn bracketed(rest: &[char]) -> Option<usize> {
         }
     }
     None
+}
+
+/// The length of what ends at a blank or a bracket.
+fn word(rest: &[char]) -> usize {
+    let ends = |c: &char| c.is_whitespace() || matches!(c, ',' | ']' | '}');
+    rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 /// The length of text without quotes: it ends before what YAML gives a meaning.
@@ -227,7 +235,7 @@ mod tests {
             ..problem(1, 1)
         };
         assert!(!confidential.render(Some("hunter2")).contains("hunter2"));
-        assert_eq!(confidential.end_column(Some("hunter2")), Some(2));
+        assert_eq!(confidential.end_column(Some("hunter2")), None);
         assert!(!problem(7, 1).render(Some("hunter2")).contains("hunter2"));
     }
 
@@ -249,6 +257,8 @@ mod tests {
             ("a, b]", 1),
             ("b]", 1),
             ("<<<<<<< HEAD", 12),
+            ("*all* of it", 5),
+            ("*a, *b]", 2),
             ("\tname", 1),
             ("", 1),
         ] {

@@ -71,6 +71,38 @@ pub(super) fn hint(word: &str, candidates: &[&str]) -> Option<String> {
     }
 }
 
+/// Values that people know from elsewhere.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("inbound", "ingress"),
+    ("in", "ingress"),
+    ("outbound", "egress"),
+    ("out", "egress"),
+    ("Retain", "detach"),
+    ("Orphan", "detach"),
+    ("CreateBeforeDestroy", "CreateFirst"),
+    ("Off", "Stopped"),
+    ("On", "Running"),
+    ("active", "Running"),
+    ("shutoff", "Stopped"),
+];
+
+/// What helps with a value that is none of a few words: the one that was meant.
+pub(super) fn value_hint(word: &str, candidates: &[&str]) -> Option<String> {
+    let other = || {
+        let (_, here) = OTHER_WORDS.iter().find(|(there, here)| {
+            there.eq_ignore_ascii_case(word) && candidates.contains(here)
+        })?;
+        Some(*here)
+    };
+    let meant = other().or_else(|| did_you_mean(word, candidates.iter().copied()))?;
+    Some(format!("did you mean `{meant}`?"))
+}
+
+/// The field that was meant by one that is not known, if it is one of these.
+pub(super) fn meant<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    did_you_mean(word, candidates.iter().copied()).or_else(|| kindred(word, candidates))
+}
+
 /// Whether a field of this name would hold a secret: its line is not shown then.
 pub(super) fn is_secret(field: &str) -> bool {
     let plain = plain(field);

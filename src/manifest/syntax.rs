@@ -3,7 +3,7 @@
 //!
 //! Only looked at once the text is known not to be YAML; no judge of its own.
 
-use granit_parser::{ErrorKind, Parser, ScanError};
+use granit_parser::{ErrorKind, Event, Parser, ScanError};
 
 use super::place::Mark;
 
@@ -26,21 +26,42 @@ pub(super) fn fault(text: &str) -> Option<Fault> {
         });
     }
     let options = granit_parser::options! { emit_comments: false };
-    // Whatever is not closed begins behind the last thing that was understood.
-    let mut behind = Mark::new(1, 1);
+    // Whatever is not closed is a bracket that was seen, or begins behind the last thing that was.
+    let mut seen = Seen {
+        behind: Mark::new(1, 1),
+        open: Vec::new(),
+    };
     for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = match event {
+            Ok(seen) => seen,
+            Err(error) => return Some(lines.explain(&error, &seen)),
+        };
         match event {
-            Ok((_, span)) => behind = Mark::new(span.end.line(), span.end.col() + 1).max(behind),
-            Err(error) => return Some(lines.explain(&error, behind)),
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                seen.open.push(Mark::new(span.start.line(), span.start.col() + 1));
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                let _: Option<Mark> = seen.open.pop();
+            }
+            _ => {}
         }
+        seen.behind = seen.behind.max(Mark::new(span.end.line(), span.end.col() + 1));
     }
     None
+}
+
+/// What the parser understood before it gave up.
+struct Seen {
+    /// Where that ends.
+    behind: Mark,
+    /// Where the collections begin that are not at their end.
+    open: Vec<Mark>,
 }
 
 struct Lines<'a>(Vec<&'a str>);
 
 impl Lines<'_> {
-    fn explain(&self, error: &ScanError, behind: Mark) -> Fault {
+    fn explain(&self, error: &ScanError, seen: &Seen) -> Fault {
         let mark = Mark::new(error.marker().line(), error.marker().col() + 1);
         let fault = |mark: Mark, message: &str, hint: &str| Fault {
             mark,
@@ -58,7 +79,7 @@ impl Lines<'_> {
             }
             ErrorKind::UnclosedQuotedScalar
             | ErrorKind::InvalidQuotedScalarIndent
-            | ErrorKind::DocumentIndicatorInQuotedScalar => match self.open_quote(behind) {
+            | ErrorKind::DocumentIndicatorInQuotedScalar => match self.open_quote(seen.behind) {
                 Some((quote, mark)) => Fault {
                     mark,
                     message: "the quote that begins here is not closed".to_owned(),
@@ -98,16 +119,19 @@ impl Lines<'_> {
             | ErrorKind::ExpectedFlowMappingSeparator
             | ErrorKind::ExpectedFlowSequenceSeparator
             | ErrorKind::InvalidFlowScalarIndent
-            | ErrorKind::BlockEntryInFlowCollection => self.bracket(mark, behind),
+            | ErrorKind::BlockEntryInFlowCollection => self.bracket(mark, seen),
             ErrorKind::MappingValueNotAllowed
             | ErrorKind::SimpleKeyExpected
             | ErrorKind::InvalidSimpleKey
             | ErrorKind::InvalidMappingValueWhitespace
-            | ErrorKind::InvalidColonPlacement => self.colon(mark, behind),
+            | ErrorKind::InvalidColonPlacement => self.colon(mark, seen),
             ErrorKind::ExpectedBlockMappingKey
             | ErrorKind::ExpectedBlockSequenceEntry
             | ErrorKind::InvalidIndentation
-            | ErrorKind::ExpectedDocumentStart => self.indentation(mark),
+            | ErrorKind::ExpectedDocumentStart => match self.open_bracket(seen) {
+                Some((_, at)) if at.line < mark.line => self.bracket(mark, seen),
+                _ => self.indentation(mark),
+            },
             ErrorKind::BlockSequenceEntryNotAllowed => fault(
                 mark,
                 "a list item where none can be",
@@ -147,8 +171,8 @@ impl Lines<'_> {
         })
     }
 
-    fn bracket(&self, mark: Mark, behind: Mark) -> Fault {
-        match self.open_bracket(behind) {
+    fn bracket(&self, mark: Mark, seen: &Seen) -> Fault {
+        match self.open_bracket(seen) {
             Some((open, at)) => Fault {
                 mark: at,
                 message: format!("`{open}` is not closed"),
@@ -163,11 +187,11 @@ impl Lines<'_> {
     }
 
     /// A `:` where none can be: text with a colon, or a line that does not go with those around it.
-    fn colon(&self, mark: Mark, behind: Mark) -> Fault {
-        if let Some((_, at)) = self.open_bracket(behind)
+    fn colon(&self, mark: Mark, seen: &Seen) -> Fault {
+        if let Some((_, at)) = self.open_bracket(seen)
             && at.line < mark.line
         {
-            return self.bracket(mark, behind);
+            return self.bracket(mark, seen);
         }
         let line = self.line(mark.line);
         let before: String = line.chars().take(columns(mark.column)).collect();
@@ -263,10 +287,14 @@ impl Lines<'_> {
         open
     }
 
-    /// The innermost bracket behind a place that is closed nowhere.
-    fn open_bracket(&self, behind: Mark) -> Option<(char, Mark)> {
-        let mut open: Vec<(char, Mark)> = Vec::new();
-        self.scan(behind, |character, mark, quoted| match character {
+    /// The innermost bracket that is closed nowhere.
+    fn open_bracket(&self, seen: &Seen) -> Option<(char, Mark)> {
+        let bracket = |mark: &Mark| {
+            let character = self.line(mark.line).chars().nth(columns(mark.column))?;
+            matches!(character, '[' | '{').then_some((character, *mark))
+        };
+        let mut open: Vec<(char, Mark)> = seen.open.iter().filter_map(bracket).collect();
+        self.scan(seen.behind, |character, mark, quoted| match character {
             _ if quoted.is_some() => {}
             '[' | '{' => open.push((character, mark)),
             ']' | '}' => {
@@ -274,7 +302,7 @@ impl Lines<'_> {
             }
             _ => {}
         });
-        open.first().copied()
+        open.last().copied()
     }
 
     /// Shows every character from a place on that is no comment, with the quote that it stands in

@@ -8,7 +8,7 @@ use serde_path_to_error::{Path, Segment};
 use super::fields::{Report, type_hint};
 use super::place::join;
 use super::problem::{Code, Problem};
-use super::suggest::{hint, is_secret, one_of, quote};
+use super::suggest::{hint, is_secret, meant, one_of, quote, value_hint};
 use super::{Group, Manifest};
 
 /// Reads a value that stands at `base` (`/spec/resource`) in a manifest.
@@ -56,13 +56,25 @@ pub fn typed_all<T: DeserializeOwned>(
         let message = error.inner().to_string();
         let pointer = pointer_of(error.path());
         let missing = missing_field(&message).map(|name| join(&pointer, name));
-        if missing.is_some_and(|missing| left_out.contains(&missing)) {
-            return Err(problems);
+        // What is wrong with a mapping of which something was left out may come of that.
+        let follows = match &missing {
+            Some(missing) => left_out.contains(missing),
+            None if unknown_field(&message).is_some() => false,
+            None => left_out.iter().any(|it| it.rsplit_once('/').is_some_and(|(of, _)| of == pointer)),
+        };
+        if !follows {
+            problems.push(problem(manifest, base, value, error.path(), &message));
         }
-        problems.push(problem(manifest, base, value, error.path(), &message));
         let fault = match unknown_field(&message) {
-            Some((field, _)) => split_pointer(&pointer, field).1,
-            None if missing_field(&message).is_some() => return Err(problems),
+            Some((field, expected)) => {
+                let (parent, pointer) = split_pointer(&pointer, field);
+                // The fields of a kind without an envelope, all of them in one.
+                if field == "resource" && value.pointer(&pointer).is_some_and(Value::is_object) {
+                    return Err(problems);
+                }
+                left_out.extend(meant(field, &expected).map(|meant| join(&parent, meant)));
+                pointer
+            }
             None => pointer,
         };
         let removed = leave_out(rest.get_or_insert_with(|| value.clone()), &fault);
@@ -153,18 +165,25 @@ fn problem(
     if let Some((field, expected)) = unknown_field(message) {
         let (parent, pointer) = split_pointer(&pointer, field);
         let hint = match field {
-            "name" if expected == ["id", "filter"] => Some(format!(
-                "write the name alone, as `{}: web`, or {{filter: {{name: ...}}}} for what is no \
-                 object here",
-                quote(parent.rsplit('/').next().unwrap_or_default())
-            )),
+            "name" if expected == ["id", "filter"] => {
+                let name = value.pointer(&pointer_of(path)).and_then(|it| it["name"].as_str());
+                Some(format!(
+                    "write the name alone: `{}: {}`; or {{filter: {{name: ...}}}} for what is no \
+                     object here",
+                    quote(parent.rsplit('/').next().unwrap_or_default()),
+                    quote(name.unwrap_or("..."))
+                ))
+            }
             _ => hint(field, &expected),
         };
         let mut problem = manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
         problem.confidential |= is_secret(field);
         return problem;
     }
-    let (code, message, hint) = explain(message);
+    let (code, mut message, hint) = explain(message);
+    if message.starts_with("failed to ") {
+        "no time as it has to be".clone_into(&mut message);
+    }
     let found = value.pointer(&below);
     let expected = message.split("expected ").nth(1).and_then(|it| it.split(", found").next());
     let hint = hint.or_else(|| match (code, expected, found) {
@@ -202,8 +221,7 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
             .or_else(|| rest.split_once("`, "))
     }) {
         let words = backticked(expected);
-        let hint = super::did_you_mean(variant, words.iter().copied())
-            .map(|word| format!("did you mean `{word}`?"));
+        let hint = value_hint(variant, &words);
         let message = format!(
             "unknown value `{}`, expected {}",
             quote(variant),
@@ -215,7 +233,10 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
-        let (found, expected) = (found_words(found), expected_words(expected));
+        let (mut found, expected) = (found_words(found), expected_words(expected));
+        if found.starts_with("a number") && !expected.contains("number") {
+            found = "a number";
+        }
         let message = format!("expected {expected}, found {found}");
         return (Code::WrongType, message, None);
     }
@@ -235,14 +256,21 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         };
         return (Code::InvalidValue, message, None);
     }
-    (Code::InvalidValue, message.to_owned(), None)
+    let message = match message {
+        "invalid IP address syntax" => "no address, or no block of addresses, as it has to be",
+        other => other,
+    };
+    let quotes = message.contains("must be in quotes");
+    let hint = quotes.then(|| "put it in quotes".to_owned());
+    (Code::InvalidValue, message.to_owned(), hint)
 }
 
 fn found_words(found: &str) -> &'static str {
     match found.split([' ', '`']).next().unwrap_or_default() {
         "null" | "unit" | "Option" => "nothing",
         "boolean" => "true or false",
-        "integer" | "floating" | "number" => "a number",
+        "integer" | "number" => "a number",
+        "floating" => "a number with a decimal point",
         "string" | "character" => "text",
         "sequence" => "a list",
         "map" => "a mapping",

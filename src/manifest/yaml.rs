@@ -2,6 +2,7 @@
 //!
 //! With `write`, the only file that knows these crates; their interfaces move.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle};
@@ -82,7 +83,8 @@ fn problem(
             Code::TooLarge,
             format!("the document is too large: {}", excess(breach)),
         )
-        .hint("split it into several documents, and write out what its aliases stand for"),
+        .hint("split it into several documents, and write out what its aliases stand for")
+        .at(overflow(file, text, lines, mark)),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Problem::error(
@@ -120,11 +122,54 @@ fn problem(
             problem
         }
     };
+    if problem.origin.is_some() {
+        return problem;
+    }
     problem.at(Origin {
         file: Arc::clone(file),
         line: mark.line,
         column: mark.column,
     })
+}
+
+/// The alias at which a document has more values than it may; `mark` if it is none.
+fn overflow(file: &Arc<str>, text: &str, lines: usize, mark: Mark) -> Origin {
+    let at = |mark: Mark| Origin {
+        file: Arc::clone(file),
+        line: mark.line,
+        column: mark.column,
+    };
+    let mut sizes: HashMap<usize, usize> = HashMap::new();
+    // Of each open collection its anchor and the values before it.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut all = 0_usize;
+    let options = granit_parser::options! { emit_comments: false };
+    for event in Parser::new_from_str_with_options(text, options) {
+        let Ok((event, span)) = event else { break };
+        match event {
+            Event::Scalar(_, _, anchor, _) => {
+                all += 1;
+                sizes.insert(anchor, 1);
+            }
+            Event::MappingStart(_, anchor, _) | Event::SequenceStart(_, anchor, _) => {
+                open.push((anchor, all));
+                all += 1;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                if let Some((anchor, before)) = open.pop() {
+                    sizes.insert(anchor, all - before);
+                }
+            }
+            Event::Alias(anchor) => {
+                all = all.saturating_add(sizes.get(&anchor).copied().unwrap_or(1));
+                if all > MAX_NODES {
+                    return at(Mark::new(span.start.line() + lines, span.start.col() + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+    at(mark)
 }
 
 fn index(number: u32) -> usize {
@@ -211,10 +256,14 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
         let mark = Mark::new(span.start.line() + lines, span.start.col() + 1);
         match event {
             Event::Scalar(value, style, ..) => {
-                if style == ScalarStyle::Literal && !value.trim().is_empty() {
-                    walk.block(text, span.start.line(), lines);
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let header = is_block.then(|| walk.header(text, lines)).flatten();
+                if style == ScalarStyle::Literal
+                    && let Some(header) = header
+                {
+                    walk.block(text, header, lines);
                 }
-                walk.scalar(&value, mark);
+                walk.scalar(&value, header.unwrap_or(mark));
             }
             Event::Alias(_) => walk.scalar("*", mark),
             Event::MappingStart(..) => walk.open(Frame::Key, mark),
@@ -243,21 +292,37 @@ impl Walk {
         self.done();
     }
 
-    /// Records where the text of a literal block scalar begins, whose header is on line `header`.
-    /// Its first line with text has the indentation of all, unless the header says otherwise.
-    fn block(&mut self, text: &str, header: usize, lines: usize) {
-        let (Some(Frame::Value(_)), Some(pointer)) = (self.frames.last(), self.pointers.last())
-        else {
+    /// Where `|` or `>` of the block scalar that is the value of the last key stands.
+    fn header(&self, text: &str, lines: usize) -> Option<Mark> {
+        let Some(Frame::Value(key)) = self.frames.last() else {
+            return None;
+        };
+        let line = text.split('\n').nth(index(key.line).checked_sub(lines)?)?;
+        let line: Vec<char> = line.chars().collect();
+        let at = line.iter().rposition(|c| matches!(c, '|' | '>'))?;
+        (at >= index(key.column)).then(|| Mark {
+            line: key.line,
+            ..Mark::new(1, at + 1)
+        })
+    }
+
+    /// Records where the text of a literal block scalar begins: below its header. Its first line
+    /// that is not blank has the indentation of all, unless the header says otherwise.
+    fn block(&mut self, text: &str, header: Mark, lines: usize) {
+        let Some(pointer) = self.pointers.last() else {
             return;
         };
-        let mut below = text.split('\n').skip(header.saturating_sub(1));
-        let says = below.next().and_then(|line| line.rsplit('|').next());
-        if says.is_some_and(|says| says.starts_with(|c: char| c.is_ascii_digit())) {
+        let mut below = text.split('\n').skip(index(header.line).saturating_sub(lines));
+        let says = below.next().and_then(|line| line.chars().nth(index(header.column) + 1));
+        if says.is_some_and(|says| says.is_ascii_digit()) {
             return;
         }
         let first = below.find(|line| !line.trim().is_empty()).unwrap_or_default();
         let indentation = first.chars().take_while(|c| *c == ' ').count();
-        let start = Mark::new(header + 1 + lines, indentation + 1);
+        let start = Mark {
+            line: header.line.saturating_add(1),
+            ..Mark::new(1, indentation + 1)
+        };
         self.places.push_block(pointer, start);
     }
 
@@ -414,6 +479,7 @@ mod tests {
         assert_eq!(within("/a/t", 3, 3), "f:15:7");
         assert_eq!(within("/a/q", 3, 3), "f:16:6");
         assert_eq!(within("/a/d", 1, 2), "f:17:6");
+        assert_eq!(sorted(text, 10).value("/a/t").to_string(), "f:12:6");
     }
 
     #[test]

@@ -213,7 +213,9 @@ impl<'de> Deserialize<'de> for Networks {
                 match word {
                     "auto" => Ok(Networks::Auto),
                     "none" => Ok(Networks::None),
-                    _ => Err(E::unknown_variant(word, &["auto", "none"])),
+                    _ => Err(E::custom(format_args!(
+                        "neither auto nor none; networks stand in a list: [{{networkRef: {word}}}]"
+                    ))),
                 }
             }
 
@@ -323,7 +325,8 @@ impl Spec {
             (None, None) => complaints.push(Complaint::new(
                 "",
                 "either imageRef or bootVolume must be specified",
-            )),
+            )
+            .hint("imageRef: debian, or bootVolume: {volumeRef: ...}")),
             _ => {}
         }
         if self.image_name.is_some() {

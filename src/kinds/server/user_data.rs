@@ -156,9 +156,11 @@ impl UserData {
             Ok(variables) => variables,
             Err(error) => {
                 let [open, close] = self.braces();
-                let hint = format!(
-                    "a variable is `{open} name {close}`; other delimiters can be set in `delimiters`"
-                );
+                let hint = if error.message.contains("end of block") {
+                    "a block of `if` ends with `endif`, one of `for` with `endfor`".to_owned()
+                } else {
+                    format!("a variable is `{open} name {close}`; other delimiters: `delimiters`")
+                };
                 let complaint = complaint(error.to_string()).hint(hint);
                 return complaints.push(complaint.within(error.line, error.column));
             }
