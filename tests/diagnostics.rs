@@ -47,11 +47,16 @@ fn directory() -> PathBuf {
 }
 
 fn cases() -> Vec<Case> {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     let is_case = |path: &&PathBuf| {
-        path.is_dir() || path.extension().is_some_and(|it| it == "yaml" || it == "json")
+        path.is_dir()
+            || path
+                .extension()
+                .is_some_and(|it| it == "yaml" || it == "json")
     };
     let case = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -67,8 +72,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn collect(directory: &Path, below: &str, files: &mut Vec<(String, Vec<u8>)>) {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
@@ -100,11 +107,15 @@ impl Case {
         let mut places = Vec::new();
         for (file, bytes) in &self.files {
             let text = String::from_utf8_lossy(bytes);
-            let lines = text.lines().filter_map(|line| line.strip_prefix("# expect: "));
+            let lines = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# expect: "));
             places.extend(lines.map(|line| place(file, line)));
         }
         if let Ok(text) = fs::read_to_string(self.beside("expect")) {
-            let lines = text.lines().map(|line| line.strip_prefix("expect: ").unwrap());
+            let lines = text
+                .lines()
+                .map(|line| line.strip_prefix("expect: ").unwrap());
             places.extend(lines.map(|line| place(&self.files[0].0, line)));
         }
         places.sort();
@@ -133,8 +144,12 @@ impl Case {
                 code: problem["code"].as_str().unwrap().to_owned(),
             }
         };
-        let mut places: Vec<Place> =
-            report["problems"].as_array().unwrap().iter().map(place).collect();
+        let mut places: Vec<Place> = report["problems"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(place)
+            .collect();
         places.sort();
         places
     }
@@ -145,17 +160,30 @@ impl Case {
         };
         let text = String::from_utf8_lossy(bytes);
         let line = text.split('\n').nth(line - 1).unwrap_or_default();
-        line.chars().skip(column - 1).take(end - column).collect::<String>().trim_end().to_owned()
+        line.chars()
+            .skip(column - 1)
+            .take(end - column)
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
     }
 }
 
 fn place(file: &str, line: &str) -> Place {
     let mut parts = line.splitn(3, ' ');
-    let mut number = parts.next().unwrap().split(':').map(|it| it.parse().unwrap());
+    let mut number = parts
+        .next()
+        .unwrap()
+        .split(':')
+        .map(|it| it.parse().unwrap());
     let line = number.next().unwrap();
     Place {
         // Line 0 is that of no file.
-        file: if line == 0 { String::new() } else { file.to_owned() },
+        file: if line == 0 {
+            String::new()
+        } else {
+            file.to_owned()
+        },
         line,
         column: number.next().unwrap(),
         code: parts.next().unwrap().to_owned(),
@@ -174,13 +202,20 @@ fn validate(place: &tempfile::TempDir, arguments: &[&str]) -> (String, String, O
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stderr), text(output.stdout), output.status.code())
+    (
+        text(output.stderr),
+        text(output.stdout),
+        output.status.code(),
+    )
 }
 
 #[test]
 fn every_mistake_is_told_at_its_place_and_with_a_remedy() {
     let update = std::env::var_os("UPDATE").is_some();
-    assert!(!update || std::env::var_os("CI").is_none(), "texts are rewritten by people only");
+    assert!(
+        !update || std::env::var_os("CI").is_none(),
+        "texts are rewritten by people only"
+    );
     let cases = cases();
     assert!(cases.len() >= 60, "only {} cases", cases.len());
     let mut faults = String::new();
@@ -218,8 +253,10 @@ fn every_mistake_is_told_at_its_place_and_with_a_remedy() {
 
 #[test]
 fn each_kind_has_a_case() {
-    let mut kinds: BTreeSet<&str> =
-        stackward::kinds::KINDS.iter().map(|kind| kind.name()).collect();
+    let mut kinds: BTreeSet<&str> = stackward::kinds::KINDS
+        .iter()
+        .map(|kind| kind.name())
+        .collect();
     kinds.extend(["Secret", "ConfigMap", "List"]);
     for case in cases() {
         for (_, bytes) in &case.files {
@@ -251,10 +288,20 @@ fn no_secret_of_a_case_is_shown() {
 fn no_text_or_expectation_is_left_of_a_case_that_is_gone() {
     let names: BTreeSet<PathBuf> = cases()
         .iter()
-        .flat_map(|case| [case.beside("txt"), case.beside("expect"), directory().join(&case.name)])
+        .flat_map(|case| {
+            [
+                case.beside("txt"),
+                case.beside("expect"),
+                directory().join(&case.name),
+            ]
+        })
         .collect();
     for entry in fs::read_dir(directory()).unwrap() {
         let path = entry.unwrap().path();
-        assert!(names.contains(&path), "{} belongs to no case", path.display());
+        assert!(
+            names.contains(&path),
+            "{} belongs to no case",
+            path.display()
+        );
     }
 }

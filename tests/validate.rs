@@ -21,9 +21,17 @@ const BAD: &str = "apiVersion: stackward.dev/v1alpha1\nkind: Volume\nmetadata: {
 
 fn given(site: &Site, arguments: &[&str], text: &str) -> Output {
     let mut command = site.command(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -40,8 +48,14 @@ fn editors_get_each_problem_with_its_place() {
         "message": "spec.resource.sise: unknown field", "hint": "did you mean `size`?",
         "file": "bad.yaml", "line": 6, "column": 5, "endColumn": 9,
     });
-    assert_eq!((&report["objects"], &report["errors"]), (&json!(1), &json!(1)));
-    assert!(report["problems"].as_array().unwrap().contains(&unknown), "{report:#}");
+    assert_eq!(
+        (&report["objects"], &report["errors"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(
+        report["problems"].as_array().unwrap().contains(&unknown),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -53,7 +67,12 @@ fn one_file_or_standard_input_is_enough_and_what_others_declare_is_not_asked_for
     fs::write(site.manifests().join("subnet.yaml"), subnet).unwrap();
 
     let one = site.run(&["validate", "manifests/subnet.yaml"]);
-    assert_eq!(out(&one), "1 object, 0 errors, 0 warnings.\n", "{}", err(&one));
+    assert_eq!(
+        out(&one),
+        "1 object, 0 errors, 0 warnings.\n",
+        "{}",
+        err(&one)
+    );
     let strict = site.run(&["validate", "--strict", "manifests/subnet.yaml"]);
     assert_eq!(strict.status.code(), Some(1));
 
@@ -79,7 +98,10 @@ fn colours_are_for_terminals_that_want_them() {
     let plain = shown(&[]);
     assert!(!plain.contains('\u{1b}'), "no colours in a pipe: {plain:?}");
     let forced = shown(&[("CLICOLOR_FORCE", "1"), ("TERM", "xterm")]);
-    assert!(forced.contains("\u{1b}[1;31merror[unknown-field]"), "{forced:?}");
+    assert!(
+        forced.contains("\u{1b}[31;1merror[unknown-field]"),
+        "{forced:?}"
+    );
     assert_eq!(shown(&[("NO_COLOR", "1"), ("TERM", "xterm")]), plain);
 }
 
@@ -124,7 +146,10 @@ fn with_watch_editors_get_a_line_for_each_look() {
     };
     assert_eq!(look(&watch, "objects")["errors"], 0);
     fs::write(site.manifests().join("good.yaml"), BAD).unwrap();
-    assert_eq!(look(&watch, "unknown-field")["problems"][0]["file"], "good.yaml");
+    assert_eq!(
+        look(&watch, "unknown-field")["problems"][0]["file"],
+        "good.yaml"
+    );
     site.volume("good", 2);
     assert_eq!(look(&watch, "\"errors\":0")["objects"], 1);
     watch.signal("-TERM");

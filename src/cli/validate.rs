@@ -5,6 +5,7 @@
     reason = "the one file that is named on the command line is read here"
 )]
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -98,7 +99,9 @@ impl Validate {
         let mut look = self.look(&mut loader, &directory, &source)?;
         look.print()?;
         if let Some(watch) = watch {
-            look = self.follow(watch, loader, &directory, &source, look).await?;
+            look = self
+                .follow(watch, loader, &directory, &source, look)
+                .await?;
         }
         Ok(if look.errors == 0 {
             ExitCode::SUCCESS
@@ -125,12 +128,7 @@ impl Validate {
         Ok((directory, Source::File(name.into_owned())))
     }
 
-    fn look(
-        &self,
-        loader: &mut Loader,
-        directory: &Path,
-        source: &Source,
-    ) -> anyhow::Result<Look> {
+    fn look(&self, loader: &mut Loader, directory: &Path, source: &Source) -> anyhow::Result<Look> {
         let loaded = match source {
             Source::Directory => loader.load(),
             Source::File(name) => {
@@ -163,7 +161,10 @@ impl Validate {
         }
         found.sort_by(|a, b| a.origin.cmp(&b.origin));
         let errors = found.iter().filter(|problem| problem.is_error()).count();
-        let (objects, warnings) = (desired.objects.len() + desired.data.len(), found.len() - errors);
+        let (objects, warnings) = (
+            desired.objects.len() + desired.data.len(),
+            found.len() - errors,
+        );
         Ok(match self.output {
             Output::Text => Look {
                 errors,
@@ -281,11 +282,12 @@ fn missing(desired: &Desired, strict: bool) -> Vec<Problem> {
             } else {
                 Problem::warning(Code::MissingReference, message)
             };
+            let pointer = object.place_of(target);
             problems.push(
                 problem
-                    .at(object.manifest.place(&object.place_of(target)))
+                    .at(object.manifest.place(&pointer))
                     .about(key.clone())
-                    .hint(remedy(target, &declared)),
+                    .hint(remedy(target, &declared, !pointer.contains("/values/"))),
             );
         }
     }
@@ -293,7 +295,7 @@ fn missing(desired: &Desired, strict: bool) -> Vec<Problem> {
 }
 
 /// What helps with a reference to nothing.
-fn remedy(target: &Key, declared: &std::collections::BTreeSet<Key>) -> String {
+fn remedy(target: &Key, declared: &BTreeSet<Key>, is_reference: bool) -> String {
     let (kind, name) = (&target.kind, &target.name);
     let same_kind = || declared.iter().filter(|key| key.kind == *kind);
     let near = same_kind().filter(|key| key.namespace == target.namespace);
@@ -307,16 +309,20 @@ fn remedy(target: &Key, declared: &std::collections::BTreeSet<Key>) -> String {
         );
     }
     let is_data = matches!(&**kind, "Secret" | "ConfigMap");
-    if !is_data && uuid::Uuid::parse_str(name).is_ok() {
-        return format!("for an existing resource write {{id: {name}}}");
-    }
-    if !is_data && name_fault(name).is_some() {
-        return format!("no object has such a name; for an existing resource write {{filter: {{name: {name}}}}}");
-    }
-    if is_data {
+    if is_data || !is_reference {
         return format!("declare a {kind} named `{name}`");
     }
-    format!("declare a {kind} named `{name}`, or for an existing one write {{filter: {{name: {name}}}}}")
+    if uuid::Uuid::parse_str(name).is_ok() {
+        return format!("for an existing resource write {{id: {name}}}");
+    }
+    if name_fault(name).is_some() {
+        return format!(
+            "no object has such a name; for an existing resource write {{filter: {{name: {name}}}}}"
+        );
+    }
+    format!(
+        "declare a {kind} named `{name}`, or for an existing one write {{filter: {{name: {name}}}}}"
+    )
 }
 
 fn counted(count: usize, noun: &str) -> String {

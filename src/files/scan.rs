@@ -316,7 +316,10 @@ impl Walk {
                 let before = error.as_bytes().get(..at).unwrap_or_default();
                 let lines = before.iter().filter(|&&byte| byte == b'\n').count();
                 let line = u32::try_from(lines + 1).unwrap_or(u32::MAX);
-                let last = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+                let last = before
+                    .rsplit(|&byte| byte == b'\n')
+                    .next()
+                    .unwrap_or_default();
                 let characters = String::from_utf8_lossy(last).chars().count();
                 let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
                 let message = if is_utf16 {

@@ -17,7 +17,9 @@ pub(super) fn complained(manifest: &Manifest, base: &str, complaint: Complaint) 
         None => Code::InvalidValue,
     };
     let excludes = ["exclude each other", "mutually exclusive", "only one of"];
-    let is_conflict = excludes.iter().any(|words| complaint.message.contains(words));
+    let is_conflict = excludes
+        .iter()
+        .any(|words| complaint.message.contains(words));
     let problem = manifest.problem(&pointer, code, complaint.message, complaint.hint);
     match complaint.within {
         Some(mark) => problem.at(manifest.places.within(&pointer, mark)),
@@ -41,12 +43,16 @@ pub(super) fn advised<T: JsonSchema>(base: &str, mut problems: Vec<Problem>) -> 
 fn complete(problems: &mut [Problem], base: &str, schema: &Value) {
     let base = words(base);
     for problem in problems {
-        let Some((path, said)) = problem.message.split_once(": ") else {
+        let message = problem.message.clone();
+        let Some((path, said)) = message.split_once(": ") else {
             continue;
         };
         let Some(path) = path.strip_prefix(&*base) else {
             continue;
         };
+        if let Some(form) = property(schema, path).and_then(|it| wrong_form(said, it)) {
+            problem.message = format!("{base}{path}: {form}").into();
+        }
         if let Some(hint) = &mut problem.hint {
             if problem.code == Code::UnknownField {
                 only_for_manifests(hint, schema, path);
@@ -66,6 +72,17 @@ fn complete(problems: &mut [Problem], base: &str, schema: &Value) {
             }
             _ => None,
         };
+    }
+}
+
+/// The words of parsers for a text of another form, in ours.
+fn wrong_form(said: &str, schema: &Value) -> Option<&'static str> {
+    let is_parser = said == "invalid IP address syntax" || said.starts_with("failed to ");
+    match schema.get("format").and_then(Value::as_str) {
+        Some("cidr") if is_parser => Some("not a block of addresses such as 10.0.0.0/24"),
+        Some("ip") if is_parser => Some("not an address such as 10.0.0.5"),
+        Some("date-time") if is_parser => Some("not a time such as 2030-01-31T12:00:00Z"),
+        _ => None,
     }
 }
 
@@ -90,7 +107,10 @@ fn at<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
 
 /// What a field is in words: of an item of a list, what the list is.
 fn about(root: &Value, path: &str) -> Option<String> {
-    let own = property(root, path).and_then(sentence);
+    let says_something = |text: &String| text.split(' ').count() > 2;
+    let own = property(root, path)
+        .and_then(sentence)
+        .filter(says_something);
     own.or_else(|| about(root, path.strip_suffix(']')?.rsplit_once('[')?.0))
 }
 
@@ -115,11 +135,16 @@ fn property<'s>(root: &'s Value, path: &str) -> Option<&'s Value> {
 /// Behind references and beside `null`.
 fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
-        let definition = name.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        let definition = name
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
         return definition.map_or(schema, |definition| resolved(root, definition));
     }
     let choices = schema.get("anyOf").and_then(Value::as_array);
-    let mut real = choices.into_iter().flatten().filter(|it| it["type"] != "null");
+    let mut real = choices
+        .into_iter()
+        .flatten()
+        .filter(|it| it["type"] != "null");
     match (real.next(), real.next()) {
         (Some(only), None) => resolved(root, only),
         _ => schema,
@@ -147,6 +172,13 @@ fn form(root: &Value, schema: &Value) -> Option<String> {
 fn mapping(schema: &Value) -> Option<String> {
     const MOST: usize = 3;
     let properties = schema.get("properties")?.as_object()?;
+    if schema.get("maxProperties") == Some(&Value::from(1)) {
+        let forms: Vec<String> = properties
+            .keys()
+            .map(|it| format!("{{{it}: ...}}"))
+            .collect();
+        return Some(format!("one of {}", forms.join(", ")));
+    }
     let required: Vec<&str> = (schema.get("required").and_then(Value::as_array))
         .into_iter()
         .flatten()
@@ -154,7 +186,9 @@ fn mapping(schema: &Value) -> Option<String> {
         .collect();
     let mut names: Vec<&str> = required;
     if properties.len() <= MOST {
-        let others = properties.keys().filter(|name| !names.contains(&name.as_str()));
+        let others = properties
+            .keys()
+            .filter(|name| !names.contains(&name.as_str()));
         let others: Vec<&str> = others.map(String::as_str).collect();
         names.extend(others);
     }
@@ -162,7 +196,11 @@ fn mapping(schema: &Value) -> Option<String> {
         return sentence(schema);
     }
     let more = if names.len() > MOST { ", ..." } else { "" };
-    let fields: Vec<String> = names.iter().take(MOST).map(|it| format!("{it}: ...")).collect();
+    let fields: Vec<String> = names
+        .iter()
+        .take(MOST)
+        .map(|it| format!("{it}: ..."))
+        .collect();
     Some(format!("{{{}{more}}}", fields.join(", ")))
 }
 
@@ -212,8 +250,16 @@ mod tests {
     fn the_schema_says_how_a_field_is_written_and_what_it_is() {
         let schema = schemars::schema_for!(Thing).to_value();
         for (code, message, hint) in [
-            (Code::MissingField, "spec.resource: missing field `size`", Some("write `size: ...`: its size")),
-            (Code::InvalidValue, "spec.resource.size: too small", Some("what belongs there: its size")),
+            (
+                Code::MissingField,
+                "spec.resource: missing field `size`",
+                Some("write `size: ...`: its size"),
+            ),
+            (
+                Code::InvalidValue,
+                "spec.resource.size: too small",
+                Some("what belongs there: its size"),
+            ),
             (
                 Code::WrongType,
                 "spec.resource.parts: expected a list, found text",
@@ -229,7 +275,11 @@ mod tests {
                 "spec.resource.tags: expected a list, found text",
                 Some("write a list: [...]"),
             ),
-            (Code::WrongType, "spec.elsewhere: expected a list, found text", None),
+            (
+                Code::WrongType,
+                "spec.elsewhere: expected a list, found text",
+                None,
+            ),
             (Code::InvalidValue, "spec.resource.nothing: wrong", None),
         ] {
             let mut problems = [Problem::error(code, message)];

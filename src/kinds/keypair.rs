@@ -179,7 +179,9 @@ impl Kind for KeyPair {
                     .hint("publicKeyFile: id_ed25519.pub"),
             ],
             (Some(key), None) => fault(key)
-                .map(|fault| Complaint::new("/publicKey", fault))
+                .map(|fault| {
+                    Complaint::new("/publicKey", fault).hint("publicKeyFile: id_ed25519.pub")
+                })
                 .into_iter()
                 .collect(),
             (None, Some(_)) => Vec::new(),

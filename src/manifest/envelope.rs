@@ -250,12 +250,20 @@ fn read_import(field: &Field<'_>, report: &mut Report<'_>) -> Option<Import> {
         }
         (Some(_), Some(_)) => {
             let message = "id and filter exclude each other";
-            report.conflict(&field.pointer, message, "an id says all: leave the filter out");
+            report.conflict(
+                &field.pointer,
+                message,
+                "an id says all: leave the filter out",
+            );
             None
         }
         (None, None) => {
             let hint = "write {id: ...} or {filter: {name: ...}}";
-            report.conflict(&field.pointer, "one of id and filter must be specified", hint);
+            report.conflict(
+                &field.pointer,
+                "one of id and filter must be specified",
+                hint,
+            );
             None
         }
     }

@@ -363,6 +363,9 @@ pub(super) fn type_hint(pointer: &str, expected: &str, found: &Value) -> Option<
         Value::String(text) if expected == "a list" && text.starts_with('-') => {
             "put a space behind the `-` of a list item".to_owned()
         }
+        Value::Array(_) if expected == "a mapping" => {
+            "leave out the `-` before its fields".to_owned()
+        }
         Value::String(text) if expected == "a mapping" && text.contains(':') => {
             "put a space behind `:`".to_owned()
         }

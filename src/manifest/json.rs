@@ -75,7 +75,10 @@ fn end(text: &str) -> Mark {
 
 /// What helps with the mistakes that people make most.
 fn advice(said: &str, text: &str, mark: Mark) -> Option<&'static str> {
-    let (line, column) = (usize::try_from(mark.line).ok()?, usize::try_from(mark.column).ok()?);
+    let (line, column) = (
+        usize::try_from(mark.line).ok()?,
+        usize::try_from(mark.column).ok()?,
+    );
     let line = text.split('\n').nth(line - 1).unwrap_or_default();
     let mut here = line.chars().skip(column - 1);
     let (first, second) = (here.next(), here.next());

@@ -119,10 +119,24 @@ mod tests {
         ] {
             assert!(name_fault(bad).is_some(), "{bad}");
         }
-        for good in ["tier", "app.kubernetes.io/name", "a_B.c", "stackward.dev/protect"] {
+        for good in [
+            "tier",
+            "app.kubernetes.io/name",
+            "a_B.c",
+            "stackward.dev/protect",
+        ] {
             assert_eq!(label_key_fault(good), None, "{good}");
         }
-        for bad in ["", "a b", "/a", "a/", "A_b/c", "a/b/c", "-a", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "a b",
+            "/a",
+            "a/",
+            "A_b/c",
+            "a/b/c",
+            "-a",
+            &"a".repeat(64),
+        ] {
             assert!(label_key_fault(bad).is_some(), "{bad}");
         }
         assert_eq!(label_value_fault(""), None);

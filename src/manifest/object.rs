@@ -88,8 +88,12 @@ fn one(value: &Value, places: Places, kinds: Kinds<'_>) -> (Option<Manifest>, Ve
         report.error("", Code::NotAnObject, message, Some(hint.to_owned()));
         return (None, report.into_problems());
     };
-    if !["apiVersion", "kind", "metadata", "spec"].iter().any(|name| map.contains_key(*name))
-        && !map.keys().any(|name| super::did_you_mean(name, ["apiVersion"]).is_some())
+    if !["apiVersion", "kind", "metadata", "spec"]
+        .iter()
+        .any(|name| map.contains_key(*name))
+        && !map
+            .keys()
+            .any(|name| super::did_you_mean(name, ["apiVersion"]).is_some())
     {
         report.missing("", "apiVersion", Some(stranger(map)));
         return (None, report.into_problems());
@@ -144,8 +148,10 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
     let group = group.and_then(|(text, pointer)| {
         let known = api_group(text, &pointer, report);
         if known.is_none() && report.key.is_none() {
-            // What is none of ours is not measured by our rules.
-            (report.problems).retain(|problem| problem.code == Code::UnknownApiVersion);
+            // What is none of ours need not have what ours have.
+            report
+                .problems
+                .retain(|problem| problem.code != Code::MissingField);
         }
         known
     });
@@ -299,7 +305,9 @@ fn metadata_of(mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Metada
             checked(name, fault, "namespace", &field.pointer, report)
         }),
     };
-    let labels = fields.get("labels").map(|field| texts(&field, "label", report));
+    let labels = fields
+        .get("labels")
+        .map(|field| texts(&field, "label", report));
     let annotations = (fields.get("annotations")).map(|field| texts(&field, "annotation", report));
     let (labels, annotations) = (labels.unwrap_or_default(), annotations.unwrap_or_default());
     for name in WRITTEN_BY_KUBERNETES {
@@ -361,7 +369,7 @@ fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<Str
             pointer: super::place::join(&field.pointer, name),
         };
         if let Some(fault) = label_key_fault(name) {
-            let message = format!("no key of {what}s as Kubernetes has them: {fault}");
+            let message = format!("not a key that Kubernetes takes for {what}s: {fault}");
             let hint = "write a word such as `tier` or `example.com/tier`".to_owned();
             let (severity, code) = (Severity::Error, Code::InvalidName);
             report.at_key(severity, &item.pointer, code, &message, Some(hint));
@@ -376,7 +384,7 @@ fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<Str
         if what == "label"
             && let Some(fault) = label_value_fault(text)
         {
-            let message = format!("no value of a label as Kubernetes has them: {fault}");
+            let message = format!("not a value that Kubernetes takes for labels: {fault}");
             let hint = "free text belongs into an annotation".to_owned();
             report.error(&item.pointer, Code::InvalidValue, message, Some(hint));
         }

@@ -262,7 +262,11 @@ fn adopt(field: &Field<'_>, report: &mut Report<'_>) -> Option<Adopt> {
         }
         (None, None) => {
             let hint = "write {id: ...} or {byName: true}";
-            report.conflict(&field.pointer, "one of id and byName must be specified", hint);
+            report.conflict(
+                &field.pointer,
+                "one of id and byName must be specified",
+                hint,
+            );
             None
         }
     }

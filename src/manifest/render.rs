@@ -78,9 +78,15 @@ impl Problem {
     pub fn end_column(&self, text: Option<&str>) -> Option<u32> {
         let origin = self.origin.as_ref()?;
         let line = self.source(text)?;
-        let before = usize::try_from(origin.column).unwrap_or(1).saturating_sub(1);
+        let before = usize::try_from(origin.column)
+            .unwrap_or(1)
+            .saturating_sub(1);
         let length = extent(&line.chars().skip(before).collect::<Vec<char>>());
-        Some(origin.column.saturating_add(u32::try_from(length).unwrap_or(1)))
+        Some(
+            origin
+                .column
+                .saturating_add(u32::try_from(length).unwrap_or(1)),
+        )
     }
 
     fn source<'t>(&self, text: Option<&'t str>) -> Option<&'t str> {
@@ -96,10 +102,16 @@ impl Problem {
         const BEFORE: usize = 60;
         const WIDTH: usize = 100;
         let line = self.source(text)?;
-        let column = usize::try_from(self.origin.as_ref()?.column).unwrap_or(1).saturating_sub(1);
+        let column = usize::try_from(self.origin.as_ref()?.column)
+            .unwrap_or(1)
+            .saturating_sub(1);
         // A line that fits is shown as it is.
         let fits = line.chars().nth(WIDTH).is_none();
-        let skip = if fits { 0 } else { column.saturating_sub(BEFORE) };
+        let skip = if fits {
+            0
+        } else {
+            column.saturating_sub(BEFORE)
+        };
         let shown: Vec<char> = line.chars().skip(skip).take(WIDTH).collect();
         let at = (column - skip).min(shown.len());
         let length = extent(shown.get(at..).unwrap_or_default());
@@ -163,16 +175,17 @@ fn quoted(rest: &[char]) -> Option<usize> {
 
 /// The length of what stands in brackets, with them; `None` if they are not closed on this line.
 fn bracketed(rest: &[char]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
+    let (mut open, mut at) = (Vec::new(), 0);
     while let Some(&character) = rest.get(at) {
         match character {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth -= 1,
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ']' | '}' if open.pop() != Some(character) => return None,
             '"' | '\'' => at += quoted(rest.get(at..)?)? - 1,
             _ => {}
         }
         at += 1;
-        if depth == 0 {
+        if open.is_empty() {
             return Some(at);
         }
     }
@@ -250,6 +263,7 @@ mod tests {
             ("[a, \"]\"], b", 8),
             ("{a: {b: 1}}}", 11),
             ("[a,", 1),
+            ("[a}", 1),
             ("- a", 1),
             ("-1", 2),
             (": x", 1),
@@ -277,6 +291,9 @@ mod tests {
         let (text, problem) = (Some("a: 1\nb: 2\n"), problem(2, 1));
         let coloured = problem.render_in(text, &looks);
         assert!(coloured.contains("\u{1b}[31m^\u{1b}"), "{coloured:?}");
-        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), problem.render(text));
+        assert_eq!(
+            anstream::adapter::strip_str(&coloured).to_string(),
+            problem.render(text)
+        );
     }
 }

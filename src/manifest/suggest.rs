@@ -31,8 +31,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "write the annotation `stackward.dev/protect: \"true\"` under metadata",
     ),
     ("create_before_destroy", "write `replace: CreateFirst`"),
-    ("depends_on", "leave it out: references between objects make the order"),
-    ("dependsOn", "leave it out: references between objects make the order"),
+    (
+        "depends_on",
+        "leave it out: references between objects make the order",
+    ),
+    (
+        "dependsOn",
+        "leave it out: references between objects make the order",
+    ),
     ("count", "leave it out: one object is one resource"),
     ("for_each", "leave it out: one object is one resource"),
     ("replicas", "leave it out: one object is one resource"),
@@ -40,8 +46,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "valueFrom",
         "leave it out: secretKeyRef, configMapKeyRef and fieldRef stand in its place",
     ),
-    ("subnets", "a Subnet is an object of its own, with a networkRef"),
-    ("resource", "the fields of this kind stand directly under `spec`"),
+    (
+        "subnets",
+        "a Subnet is an object of its own, with a networkRef",
+    ),
+    (
+        "resource",
+        "the fields of this kind stand directly under `spec`",
+    ),
     ("pool", "name the external network in `floatingNetworkRef`"),
 ];
 
@@ -52,7 +64,10 @@ pub(super) fn hint(word: &str, candidates: &[&str]) -> Option<String> {
     if is_secret(word) {
         return Some(match near.or_else(|| kindred(word, candidates)) {
             Some(near) => format!("put it into a Secret, and name that in `{near}`"),
-            None => format!("secrets belong into a Secret; expected {}", one_of(candidates)),
+            None => format!(
+                "secrets belong into a Secret; expected {}",
+                one_of(candidates)
+            ),
         });
     }
     if let Some(near) = near {
@@ -89,9 +104,9 @@ const OTHER_WORDS: &[(&str, &str)] = &[
 /// What helps with a value that is none of a few words: the one that was meant.
 pub(super) fn value_hint(word: &str, candidates: &[&str]) -> Option<String> {
     let other = || {
-        let (_, here) = OTHER_WORDS.iter().find(|(there, here)| {
-            there.eq_ignore_ascii_case(word) && candidates.contains(here)
-        })?;
+        let (_, here) = OTHER_WORDS
+            .iter()
+            .find(|(there, here)| there.eq_ignore_ascii_case(word) && candidates.contains(here))?;
         Some(*here)
     };
     let meant = other().or_else(|| did_you_mean(word, candidates.iter().copied()))?;
@@ -106,7 +121,15 @@ pub(super) fn meant<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
 /// Whether a field of this name would hold a secret: its line is not shown then.
 pub(super) fn is_secret(field: &str) -> bool {
     let plain = plain(field);
-    let named = ["password", "passwd", "passphrase", "adminpass", "secret", "token", "privatekey"];
+    let named = [
+        "password",
+        "passwd",
+        "passphrase",
+        "adminpass",
+        "secret",
+        "token",
+        "privatekey",
+    ];
     named.iter().any(|it| plain.contains(it)) && !plain.ends_with("ref") && !plain.ends_with("name")
 }
 
@@ -123,7 +146,9 @@ fn kindred<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     }
     let refers = |candidate: &&&str| {
         let candidate = plain(candidate);
-        let thing = candidate.strip_suffix("refs").or_else(|| candidate.strip_suffix("ref"));
+        let thing = candidate
+            .strip_suffix("refs")
+            .or_else(|| candidate.strip_suffix("ref"));
         thing.is_some_and(|thing| !thing.is_empty() && (thing == stem || thing == word))
     };
     let within = |candidate: &&&str| candidate.len() >= 4 && word.contains(&plain(candidate));
@@ -195,15 +220,30 @@ mod tests {
 
     #[test]
     fn words_from_elsewhere_lead_to_what_is_here() {
-        let fields = ["flavorRef", "imageRef", "securityGroupRefs", "passwordRef", "diskBus"];
+        let fields = [
+            "flavorRef",
+            "imageRef",
+            "securityGroupRefs",
+            "passwordRef",
+            "diskBus",
+        ];
         for (word, expected) in [
             ("image_id", "did you mean `imageRef: {id: ...}`?"),
             ("image", "did you mean `imageRef`?"),
             ("security_groups", "did you mean `securityGroupRefs`?"),
             ("hw_disk_bus", "did you mean `diskBus`?"),
-            ("password", "put it into a Secret, and name that in `passwordRef`"),
-            ("depends_on", "leave it out: references between objects make the order"),
-            ("x", "expected flavorRef, imageRef, securityGroupRefs, passwordRef or diskBus"),
+            (
+                "password",
+                "put it into a Secret, and name that in `passwordRef`",
+            ),
+            (
+                "depends_on",
+                "leave it out: references between objects make the order",
+            ),
+            (
+                "x",
+                "expected flavorRef, imageRef, securityGroupRefs, passwordRef or diskBus",
+            ),
         ] {
             assert_eq!(hint(word, &fields).as_deref(), Some(expected), "{word}");
         }

@@ -16,13 +16,18 @@ pub(super) struct Fault {
 
 /// The first mistake of a text; `None` if the parser finds none.
 pub(super) fn fault(text: &str) -> Option<Fault> {
-    let lines = Lines(text.split('\n').map(|it| it.trim_end_matches('\r')).collect());
+    let lines = Lines(
+        text.split('\n')
+            .map(|it| it.trim_end_matches('\r'))
+            .collect(),
+    );
     if let Some(index) = lines.0.iter().position(|line| line.starts_with("<<<<<<< ")) {
         return Some(Fault {
             mark: Mark::new(index + 1, 1),
             message: "a merge conflict that is not resolved".to_owned(),
-            hint: "keep one of the two sides, and remove the lines with <<<<<<<, ======= and >>>>>>>"
-                .to_owned(),
+            hint:
+                "keep one of the two sides, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+                    .to_owned(),
         });
     }
     let options = granit_parser::options! { emit_comments: false };
@@ -38,14 +43,17 @@ pub(super) fn fault(text: &str) -> Option<Fault> {
         };
         match event {
             Event::MappingStart(..) | Event::SequenceStart(..) => {
-                seen.open.push(Mark::new(span.start.line(), span.start.col() + 1));
+                seen.open
+                    .push(Mark::new(span.start.line(), span.start.col() + 1));
             }
             Event::MappingEnd | Event::SequenceEnd => {
                 let _: Option<Mark> = seen.open.pop();
             }
             _ => {}
         }
-        seen.behind = seen.behind.max(Mark::new(span.end.line(), span.end.col() + 1));
+        seen.behind = seen
+            .behind
+            .max(Mark::new(span.end.line(), span.end.col() + 1));
     }
     None
 }
@@ -158,7 +166,10 @@ impl Lines<'_> {
 
     fn line(&self, number: u32) -> &str {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
-        self.0.get(index.wrapping_sub(1)).copied().unwrap_or_default()
+        self.0
+            .get(index.wrapping_sub(1))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The first tab before a line's text, else in the line.
@@ -214,10 +225,15 @@ impl Lines<'_> {
             ..Mark::new(1, indentation(above) + 1)
         };
         match above.trim_start_matches([' ', '-']).split_once(':') {
-            Some((name, value)) if value.starts_with(' ') && indentation(line) > indentation(above) => {
+            Some((name, value))
+                if value.starts_with(' ') && indentation(line) > indentation(above) =>
+            {
                 Fault {
                     mark: here,
-                    message: format!("deeper than the field above it, `{}`, which has a value", short(name)),
+                    message: format!(
+                        "deeper than the field above it, `{}`, which has a value",
+                        short(name)
+                    ),
                     hint: format!("begin it in column {}", at.column),
                 }
             }
@@ -261,7 +277,10 @@ impl Lines<'_> {
                 [] => "begin in column 1".to_owned(),
                 [only] => format!("what is above begins in column {only}"),
                 [first @ .., last] => {
-                    format!("what is above begins in column {} or {last}", first.join(", "))
+                    format!(
+                        "what is above begins in column {} or {last}",
+                        first.join(", ")
+                    )
                 }
             },
         }
@@ -351,7 +370,9 @@ const fn closing(open: char) -> char {
 
 /// What stands before a line or column, from 1.
 fn columns(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1)
+    usize::try_from(number)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1)
 }
 
 fn indentation(line: &str) -> usize {
@@ -370,19 +391,39 @@ mod tests {
     fn the_mistake_is_found_before_where_it_was_noticed() {
         for (text, place, message) in [
             ("a:\n\tb: 1\n", (2, 1), "a tab in the indentation"),
-            ("a: \"x\nb: 1\nc: 2\n", (1, 4), "the quote that begins here is not closed"),
-            ("a: 'it''s\nb: 1\n", (1, 4), "the quote that begins here is not closed"),
+            (
+                "a: \"x\nb: 1\nc: 2\n",
+                (1, 4),
+                "the quote that begins here is not closed",
+            ),
+            (
+                "a: 'it''s\nb: 1\n",
+                (1, 4),
+                "the quote that begins here is not closed",
+            ),
             ("a: 'b'\nc: [1, 2\nd: 3\n", (2, 4), "`[` is not closed"),
             ("a: {b: 1\nc: {d: 2}\n", (1, 4), "`{` is not closed"),
             ("a: [1, 2}\n", (1, 9), "`[` is closed by `}`"),
             ("a: b: c\n", (1, 5), "a second `: ` on one line"),
-            ("a: 1\n  b: 2\n", (2, 3), "deeper than the field above it, `a`, which has a value"),
+            (
+                "a: 1\n  b: 2\n",
+                (2, 3),
+                "deeper than the field above it, `a`, which has a value",
+            ),
             ("a:1\nb: 2\n", (1, 1), "no space after `:`"),
             ("a 1\nb: 2\n", (1, 1), "neither a field nor a list item"),
-            ("a:\n  b: 1\n c: 2\n", (3, 2), "the indentation does not fit what is around it"),
+            (
+                "a:\n  b: 1\n c: 2\n",
+                (3, 2),
+                "the indentation does not fit what is around it",
+            ),
             ("a: @b\n", (1, 4), "plain text cannot begin with `@`"),
             ("a: \"x\" y\n", (1, 8), "text after the closing quote"),
-            ("a: 1\n<<<<<<< HEAD\n", (2, 1), "a merge conflict that is not resolved"),
+            (
+                "a: 1\n<<<<<<< HEAD\n",
+                (2, 1),
+                "a merge conflict that is not resolved",
+            ),
         ] {
             let fault = fault(text).unwrap();
             let mark = (fault.mark.line, fault.mark.column);

@@ -116,7 +116,13 @@ fn environment(delimiters: Option<&[String; 2]>) -> Result<Environment<'static>,
 fn of(error: Error, template: &str) -> TemplateError {
     let start = error.range().map_or(0, |range| range.start);
     let before = template.get(..start).unwrap_or_default();
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
     let line = error
         .line()
         .and_then(|line| u32::try_from(line).ok())

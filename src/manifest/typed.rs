@@ -60,7 +60,9 @@ pub fn typed_all<T: DeserializeOwned>(
         let follows = match &missing {
             Some(missing) => left_out.contains(missing),
             None if unknown_field(&message).is_some() => false,
-            None => left_out.iter().any(|it| it.rsplit_once('/').is_some_and(|(of, _)| of == pointer)),
+            None => left_out
+                .iter()
+                .any(|it| it.rsplit_once('/').is_some_and(|(of, _)| of == pointer)),
         };
         if !follows {
             problems.push(problem(manifest, base, value, error.path(), &message));
@@ -153,20 +155,15 @@ fn split_pointer(pointer: &str, field: &str) -> (String, String) {
     }
 }
 
-fn problem(
-    manifest: &Manifest,
-    base: &str,
-    value: &Value,
-    path: &Path,
-    message: &str,
-) -> Problem {
+fn problem(manifest: &Manifest, base: &str, value: &Value, path: &Path, message: &str) -> Problem {
     let below = pointer_of(path);
     let pointer = format!("{base}{below}");
     if let Some((field, expected)) = unknown_field(message) {
         let (parent, pointer) = split_pointer(&pointer, field);
         let hint = match field {
             "name" if expected == ["id", "filter"] => {
-                let name = value.pointer(&pointer_of(path)).and_then(|it| it["name"].as_str());
+                let (of, _) = split_pointer(&below, field);
+                let name = value.pointer(&of).and_then(|it| it["name"].as_str());
                 Some(format!(
                     "write the name alone: `{}: {}`; or {{filter: {{name: ...}}}} for what is no \
                      object here",
@@ -180,12 +177,12 @@ fn problem(
         problem.confidential |= is_secret(field);
         return problem;
     }
-    let (code, mut message, hint) = explain(message);
-    if message.starts_with("failed to ") {
-        "no time as it has to be".clone_into(&mut message);
-    }
+    let (code, message, hint) = explain(message);
     let found = value.pointer(&below);
-    let expected = message.split("expected ").nth(1).and_then(|it| it.split(", found").next());
+    let expected = message
+        .split("expected ")
+        .nth(1)
+        .and_then(|it| it.split(", found").next());
     let hint = hint.or_else(|| match (code, expected, found) {
         (Code::WrongType, Some(expected), Some(found)) => type_hint(&pointer, expected, found),
         _ => None,
@@ -256,10 +253,6 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         };
         return (Code::InvalidValue, message, None);
     }
-    let message = match message {
-        "invalid IP address syntax" => "no address, or no block of addresses, as it has to be",
-        other => other,
-    };
     let quotes = message.contains("must be in quotes");
     let hint = quotes.then(|| "put it in quotes".to_owned());
     (Code::InvalidValue, message.to_owned(), hint)

@@ -53,12 +53,7 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-fn problem(
-    file: &Arc<str>,
-    text: &str,
-    lines: usize,
-    error: &serde_saphyr::Error,
-) -> Problem {
+fn problem(file: &Arc<str>, text: &str, lines: usize, error: &serde_saphyr::Error) -> Problem {
     use serde_saphyr::Error;
     let mut error = error.without_snippet();
     while let Error::AliasError { error: inner, .. } = error {
@@ -83,7 +78,10 @@ fn problem(
             Code::TooLarge,
             format!("the document is too large: {}", excess(breach)),
         )
-        .hint("split it into several documents, and write out what its aliases stand for")
+        .hint(match breach {
+            serde_saphyr::budget::BudgetBreach::Depth { .. } => "nest less deeply",
+            _ => "split it into several documents, and write out what its aliases stand for",
+        })
         .at(overflow(file, text, lines, mark)),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
@@ -173,7 +171,9 @@ fn overflow(file: &Arc<str>, text: &str, lines: usize, mark: Mark) -> Origin {
 }
 
 fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1)
+    usize::try_from(number)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1)
 }
 
 /// A key that is there twice, with where it is for the first time.
@@ -312,12 +312,18 @@ impl Walk {
         let Some(pointer) = self.pointers.last() else {
             return;
         };
-        let mut below = text.split('\n').skip(index(header.line).saturating_sub(lines));
-        let says = below.next().and_then(|line| line.chars().nth(index(header.column) + 1));
+        let mut below = text
+            .split('\n')
+            .skip(index(header.line).saturating_sub(lines));
+        let says = below
+            .next()
+            .and_then(|line| line.chars().nth(index(header.column) + 1));
         if says.is_some_and(|says| says.is_ascii_digit()) {
             return;
         }
-        let first = below.find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let first = below
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         let indentation = first.chars().take_while(|c| *c == ' ').count();
         let start = Mark {
             line: header.line.saturating_add(1),
@@ -486,10 +492,7 @@ mod tests {
     fn hundreds_of_comment_lines_are_no_problem() {
         let text = format!("a:\n{}  - 1\n", "  # comment\n".repeat(500));
         assert_eq!(value(&text), json!({"a": [1]}));
-        assert_eq!(
-            sorted(&text, 0).value("/a/0").to_string(),
-            "f:502:5"
-        );
+        assert_eq!(sorted(&text, 0).value("/a/0").to_string(), "f:502:5");
     }
 
     #[test]
