@@ -597,7 +597,7 @@ mod tests {
                 "b.yaml:1:1: error[too-large]: larger than 4 bytes\n  \
                  hint: split it into several files",
                 "c/d:1:1: error[too-large]: directories nested deeper than 1 levels",
-                "z.yaml:2:2: error[not-utf8]: not UTF-8 at byte 3\n  hint: save the file as UTF-8",
+                "z.yaml:2:1: error[not-utf8]: not UTF-8 at byte 3\n  hint: save the file as UTF-8",
             ]
         );
         assert!(!scan.complete);

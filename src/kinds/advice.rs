@@ -232,7 +232,7 @@ mod tests {
     #[derive(Deserialize, JsonSchema)]
     #[allow(dead_code, reason = "only its schema matters here")]
     struct Thing {
-        /// Its size. In what is told later.
+        /// Its size in GiB. What for is told later.
         size: u32,
         /// Its parts.
         parts: Option<Vec<Part>>,
@@ -253,12 +253,12 @@ mod tests {
             (
                 Code::MissingField,
                 "spec.resource: missing field `size`",
-                Some("write `size: ...`: its size"),
+                Some("write `size: ...`: its size in GiB"),
             ),
             (
                 Code::InvalidValue,
                 "spec.resource.size: too small",
-                Some("what belongs there: its size"),
+                Some("what belongs there: its size in GiB"),
             ),
             (
                 Code::WrongType,

@@ -249,7 +249,8 @@ mod tests {
         assert_eq!(problems.len(), 1);
         assert_eq!(
             problems[0].to_string(),
-            "f:1:24: error[duplicate-key]: duplicate key `x`"
+            "f:1:24: error[duplicate-key]: duplicate key `x`\n  \
+             hint: the first one is on line 1; keep one of them"
         );
     }
 

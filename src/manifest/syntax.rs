@@ -341,8 +341,12 @@ impl Lines<'_> {
                 if at >= skip {
                     let mark = Mark::new(index + 1, at + 1);
                     match quoted {
-                        Some('"') if escaped => escaped = false,
+                        Some(_) if escaped => escaped = false,
                         Some('"') if character == '\\' => escaped = true,
+                        // Two single quotes are one within text.
+                        Some('\'') if character == '\'' && after(line, at) == Some('\'') => {
+                            escaped = true;
+                        }
                         Some(quote) if character == quote => {
                             show(character, mark, None);
                             quoted = None;
@@ -362,6 +366,10 @@ impl Lines<'_> {
             }
         }
     }
+}
+
+fn after(line: &str, at: usize) -> Option<char> {
+    line.chars().nth(at + 1)
 }
 
 const fn closing(open: char) -> char {

@@ -361,7 +361,7 @@ mod tests {
             (
                 "    flavorRef: a\n    boot: hunter2\n",
                 "a:7:11: error[wrong-type]: spec.resource.boot: expected true or false, found text \
-                 (Server/db)",
+                 (Server/db)\n  hint: write true or false, without quotes",
             ),
             (
                 "    flavorRef: a\n    name: 7\n",
