@@ -55,6 +55,14 @@ pub struct Flags {
         help_heading = "Daemon"
     )]
     pub listen: Option<Listen>,
+    /// TLS and basic auth of that address, as Prometheus' exporter-toolkit has them in its web.yml
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STACKWARD_WEB_CONFIG",
+        help_heading = "Daemon"
+    )]
+    pub web_config: Option<PathBuf>,
     /// How often the cloud is looked at when nothing moves [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Daemon")]
     pub poll_interval: Option<Span>,
@@ -94,7 +102,7 @@ pub struct Flags {
     /// Time between the two reads that prove a resource gone [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Safety")]
     pub gone_after: Option<Span>,
-    /// Form of the log on stderr: text or json [default: text]
+    /// Form of the log: text, json, or journald with its fields [default: what stderr is]
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug, or a filter such as `info,stackward::cloud=debug`
@@ -125,12 +133,14 @@ pub struct Config {
     pub owner: Option<Uuid>,
     /// Where to listen.
     pub listen: Option<SocketAddr>,
+    /// How it is guarded.
+    pub web_config: Option<PathBuf>,
     /// How often the directory is read anyway.
     pub rescan_interval: Duration,
     /// How long `--once` tries.
     pub timeout: Duration,
-    /// Form of the log.
-    pub log_format: LogFormat,
+    /// Form of the log; `None` for what fits the place that it goes to.
+    pub log_format: Option<LogFormat>,
     /// What is logged; `None` for what fits the command.
     pub log_level: Option<String>,
     /// The engine's settings. The owner is nobody until the journal is open.
@@ -148,6 +158,7 @@ impl Config {
             allow_files_from,
             owner,
             listen,
+            web_config,
             rescan_interval,
             timeout,
             log_format,
@@ -160,6 +171,7 @@ impl Config {
             && *allow_files_from == other.allow_files_from
             && *owner == other.owner
             && *listen == other.listen
+            && *web_config == other.web_config
             && *rescan_interval == other.rescan_interval
             && *timeout == other.timeout
             && *log_format == other.log_format
@@ -210,14 +222,15 @@ pub enum State {
 }
 
 /// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
-    #[default]
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of the journal, each fact in a field of its own.
+    Journald,
 }
 
 /// A value of `--listen`.
@@ -330,6 +343,7 @@ impl Flags {
         }
         let mut flags: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         let paths = flags.manifests.iter_mut().chain(&mut flags.state_dir);
+        let paths = paths.chain(&mut flags.web_config);
         for path in paths.chain(&mut flags.allow_files_from) {
             *path = base.join(&path);
         }
@@ -349,6 +363,7 @@ impl Flags {
             },
             owner: self.owner.or(file.owner),
             listen: self.listen.or(file.listen),
+            web_config: self.web_config.or(file.web_config),
             poll_interval: self.poll_interval.or(file.poll_interval),
             rescan_interval: self.rescan_interval.or(file.rescan_interval),
             max_in_flight: self.max_in_flight.or(file.max_in_flight),
@@ -469,9 +484,10 @@ impl Flags {
                 None if !once => LISTEN.parse().ok(),
                 None | Some(Listen::None) => None,
             },
+            web_config: self.web_config,
             rescan_interval,
             timeout,
-            log_format: self.log_format.unwrap_or_default(),
+            log_format: self.log_format,
             log_level: self.log_level,
             engine,
         };

@@ -90,7 +90,7 @@ spec:
     flavorRef: {filter: {name: m1.tiny}}
     ports: [{portRef: port}]
     userData:
-      inline: \"#!/bin/sh\\npassword={{ boot }}\\n\"
+      template: \"#!/bin/sh\\npassword={{ boot }}\\n\"
       values: {boot: {secretKeyRef: {name: all, key: boot}}}
 ";
 
@@ -263,12 +263,29 @@ async fn no_secret_is_in_anything_that_comes_out() {
             .unwrap()
             .to_owned();
         let end = Instant::now() + PATIENCE;
-        // It has looked, or said why it cannot.
-        while !get(&address, "/metrics").contains("stackward_api_requests_total{") {
-            assert!(Instant::now() < end, "it never asked the cloud anything");
-            tokio::task::yield_now().await;
+        // It has looked, or said why it cannot; and the objects are shown.
+        for (path, sign) in [
+            ("/metrics", "stackward_api_requests_total{"),
+            ("/graph", "Server"),
+            ("/api/v1/events", r#""reason":"#),
+        ] {
+            while !get(&address, path).contains(sign) {
+                assert!(
+                    Instant::now() < end,
+                    "{path} never shows {sign} ({mood}): {}",
+                    get(&address, path)
+                );
+                tokio::task::yield_now().await;
+            }
         }
-        for path in ["/metrics", "/status", "/readyz", "/"] {
+        let native = "/apis/stackward.dev/v1alpha1";
+        let kinds = ["servers", "users", "applicationcredentials", "volumes"];
+        let lists = kinds.map(|kind| format!("{native}/{kind}"));
+        let of_kubernetes = ["/api/v1/events", "/api/v1/secrets", "/openapi/v3"];
+        let page = ["/", "/graph", "/objects/Server/default/server"];
+        let others = ["/metrics", "/status", "/readyz"];
+        let paths = of_kubernetes.into_iter().chain(page).chain(others);
+        for path in paths.chain(lists.iter().map(String::as_str)) {
             heard.push((format!("{path} ({mood})"), get(&address, path)));
         }
         let status = ["status", "--address", &format!("http://{address}"), "-o"];
@@ -288,6 +305,7 @@ async fn no_secret_is_in_anything_that_comes_out() {
         "Available",
         "Server/default/server",
         "stackward_api_requests_total",
+        "ApplicationCredentialList",
     ] {
         assert!(
             all.contains(part),

@@ -5,7 +5,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::config::BadConfigs;
+use crate::daemon::door::BadWebConfig;
 use crate::daemon::serve::CannotListen;
+use crate::daemon::supervisor::BadSocket;
+use crate::daemon::telemetry;
 use crate::store::StoreError;
 
 /// An error that comes with advice.
@@ -36,8 +39,12 @@ impl std::error::Error for Advised {}
 /// Prints an error. The exit status is 2 when the settings are wrong, otherwise 1.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let mut out = anstream::stderr().lock();
+    let mut words = words(error);
+    if telemetry::stderr_is_the_journal() {
+        words = words.lines().map(|line| format!("<3>{line}\n")).collect();
+    }
     // Where errors go cannot be reported anywhere else.
-    let _: std::io::Result<()> = out.write_all(words(error).as_bytes());
+    let _: std::io::Result<()> = out.write_all(words.as_bytes());
     ExitCode::from(if error.is::<BadConfigs>() { 2 } else { 1 })
 }
 
@@ -69,7 +76,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 .downcast_ref::<CannotListen>()
                 .map(|it| it.hint().to_owned())
         };
-        advised.or_else(store).or_else(listen)
+        let socket = || Some(cause.downcast_ref::<BadSocket>()?.hint().to_owned());
+        let web = || Some(cause.downcast_ref::<BadWebConfig>()?.hint.to_owned());
+        let advised = advised.or_else(web);
+        advised.or_else(store).or_else(listen).or_else(socket)
     })
 }
 

@@ -1,5 +1,6 @@
 //! `stackward run`: the daemon, or one convergence.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,11 +17,14 @@ use crate::config::{Config, Flags, LogFormat, State};
 use crate::daemon::clock::Clock;
 use crate::daemon::clouds::OpenStack;
 use crate::daemon::control::{self, Socket};
+use crate::daemon::door::Door;
 use crate::daemon::load::Loader;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::remote::Connections;
 use crate::daemon::serve::{self, Shown};
-use crate::daemon::{Daemon, Input, Parts, Picture, telemetry, watch};
+use crate::daemon::supervisor::{self, Supervisor};
+use crate::daemon::telemetry::{self, NoLog};
+use crate::daemon::{Daemon, Input, Parts, Picture, watch};
 use crate::engine::Engine;
 use crate::sandbox::Running;
 use crate::store::{Opened, Store};
@@ -74,16 +78,34 @@ impl Run {
             State::Directory(directory) => Store::open(directory, config.owner)?,
             State::Memory => Store::memory(config.owner)?,
         };
-        let endpoint = match config.listen {
-            Some(address) => Some(serve::bind(address).await?),
-            None => None,
+        let door = match &config.web_config {
+            Some(file) => Door::guarded_by(file)?,
+            None => Door::open(),
         };
-        let listener =
-            endpoint.map(|(listener, bound)| (listener, format!("http://{bound}/metrics")));
-        Session::start(config, given, environment, running, opened, listener)?
-            .run()
-            .await
+        let listeners = listeners(config.listen).await?;
+        Session::start(
+            config,
+            given,
+            environment,
+            running,
+            opened,
+            (listeners, door),
+        )?
+        .run()
+        .await
     }
+}
+
+/// Where the endpoint is: the sockets that the service manager has opened for it, else its address.
+async fn listeners(listen: Option<SocketAddr>) -> anyhow::Result<Vec<TcpListener>> {
+    let Some(address) = listen else {
+        return Ok(Vec::new());
+    };
+    let given = supervisor::sockets()?;
+    if given.is_empty() {
+        return Ok(vec![serve::bind(address).await?.0]);
+    }
+    Ok(given)
 }
 
 /// What was given at the start: on SIGHUP the settings are made of it anew.
@@ -127,15 +149,18 @@ pub(super) fn settings(
 pub(super) fn start_log(config: &Config, watched: bool) -> anyhow::Result<()> {
     use std::io::IsTerminal as _;
     let watched =
-        watched || std::io::stdout().is_terminal() && config.log_format == LogFormat::Text;
+        watched || std::io::stdout().is_terminal() && config.log_format != Some(LogFormat::Json);
     let usual = if watched { "error" } else { "info" };
     let filter = config.log_level.as_deref().unwrap_or(usual);
-    telemetry::start(config.log_format, filter).map_err(|error| {
-        let hint = "such as warn, debug, or info,stackward::cloud=debug";
-        Advised::error(
+    telemetry::start(config.log_format, filter).map_err(|error| match error {
+        NoLog::Filter(error) => Advised::error(
             format!("--log-level `{filter}` is not understood: {error}"),
-            hint,
-        )
+            "such as warn, debug, or info,stackward::cloud=debug",
+        ),
+        NoLog::Journal(error) => Advised::error(
+            format!("--log-format journald: the journal cannot be reached: {error}"),
+            "leave --log-format out: the journal is used where stderr goes to it",
+        ),
     })
 }
 
@@ -145,6 +170,7 @@ struct Session {
     given: Given,
     daemon: Daemon,
     again: Arc<Notify>,
+    door: Door,
     metrics_url: Option<String>,
     began: Instant,
     /// The simulated cloud lives as long as the run.
@@ -158,7 +184,7 @@ impl Session {
         environment: Environment,
         sandbox: Option<Running>,
         opened: Opened,
-        listener: Option<(TcpListener, String)>,
+        (listeners, door): (Vec<TcpListener>, Door),
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("cannot set up the metrics")?);
         let dialer = OpenStack {
@@ -202,18 +228,26 @@ impl Session {
             telemetry::spawn("control", serving);
         }
         let mut metrics_url = None;
-        if let Some((listener, url)) = listener {
+        for listener in &listeners {
+            let address = listener.local_addr()?;
+            let url = format!("{}://{address}/metrics", door.scheme());
+            if door.is_open() && !address.ip().is_loopback() {
+                tracing::warn!(
+                    %address,
+                    "everybody who reaches this address can read it; --web-config guards it"
+                );
+            }
+            tracing::info!(address = url, "listening");
+            metrics_url.get_or_insert(url);
+        }
+        if !listeners.is_empty() {
             let shown = Shown {
                 pictures: daemon.pictures.clone(),
                 heartbeat: daemon.heartbeat.clone(),
                 metrics,
             };
-            tracing::info!(address = url, "listening");
-            telemetry::spawn(
-                "endpoint",
-                serve::serve(listener, shown, daemon.stop.clone()),
-            );
-            metrics_url = Some(url);
+            let serving = serve::serve(listeners, shown, door.clone(), daemon.stop.clone());
+            telemetry::spawn("endpoint", serving);
         }
         let began = Instant::now();
         Ok(Self {
@@ -221,6 +255,7 @@ impl Session {
             given,
             daemon,
             again,
+            door,
             metrics_url,
             began,
             _sandbox: sandbox,
@@ -236,8 +271,12 @@ impl Session {
         let mut pictures = self.daemon.pictures.clone();
         let mut patience = Patience::new(self.began + self.config.timeout);
         self.greet(&mut progress)?;
+        let mut supervisor = Supervisor::default();
+        let vouching = supervisor.vouch_for(self.daemon.heartbeat.clone());
+        telemetry::spawn("supervisor", vouching);
         let code = loop {
             let picture = pictures.borrow_and_update().clone();
+            supervisor.show(&picture);
             progress.show(&picture, self.began.elapsed().as_secs_f64())?;
             if self.given.once {
                 if let Some(code) = patience.verdict(&picture) {
@@ -258,10 +297,14 @@ impl Session {
                 () = sleep_until(patience.next), if self.given.once => {}
                 _ = terminate.recv() => break ended_by_signal(self.given.once),
                 _ = interrupt.recv() => break ended_by_signal(self.given.once),
-                _ = hangup.recv() => self.reload().await,
+                _ = hangup.recv() => {
+                    supervisor.reloading();
+                    supervisor.reloaded(self.reload().await);
+                }
             }
         };
         tracing::info!("stopping");
+        supervisor.stopping();
         tokio::select! {
             () = self.daemon.stop() => Ok(code),
             _ = terminate.recv() => Ok(ExitCode::FAILURE),
@@ -315,9 +358,10 @@ impl Session {
         Ok(())
     }
 
-    async fn reload(&self) {
+    /// Says what was wrong with the settings; they stay as they were then.
+    async fn reload(&self) -> Result<(), String> {
         tracing::info!("settings, credentials and manifests are read again");
-        match self.given.settings(&Environment::of_process()) {
+        let settings = match self.given.settings(&Environment::of_process()) {
             Ok(config) => {
                 if !config.starts_like(&self.config) {
                     tracing::warn!(
@@ -326,12 +370,24 @@ impl Session {
                 }
                 let input = Input::Settings(config.engine);
                 let _: Result<(), _> = self.daemon.inputs.send(input).await;
+                Ok(())
             }
-            Err(error) => tracing::error!(%error, "the settings stay as they were"),
-        }
+            Err(error) => {
+                tracing::error!(%error, "the settings stay as they were");
+                Err(error.to_string())
+            }
+        };
         // The engine that is gone is noticed by its pictures.
         let _: Result<(), _> = self.daemon.inputs.send(Input::Reload).await;
         self.again.notify_one();
+        settings.and(self.renew_door())
+    }
+
+    fn renew_door(&self) -> Result<(), String> {
+        self.door.renew().map_err(|error| {
+            tracing::error!(%error, hint = error.hint, "the endpoint is guarded as it was");
+            error.to_string()
+        })
     }
 }
 

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use crate::kinds;
 
 use super::failure::Advised;
-use super::generated;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,14 +29,14 @@ impl Schema {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         use std::io::Write as _;
         let schema = match self.kind {
-            None => generated::schema(),
+            None => kinds::schema::schema(),
             Some(name) => {
                 let kind = kinds::find(&name).ok_or_else(|| {
                     let names: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name()).collect();
                     let hint = format!("the kinds are {}", names.join(", "));
                     Advised::error(format!("there is no kind `{name}`"), hint)
                 })?;
-                generated::document(kind)
+                kinds::schema::document(kind)
             }
         };
         let text = serde_json::to_string_pretty(&schema)? + "\n";

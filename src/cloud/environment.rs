@@ -47,14 +47,17 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The directories in which openstacksdk looks for its files, in its order.
+    /// The directories in which openstacksdk looks for its files, in its order; before them what
+    /// systemd hands to this service alone (`LoadCredential=`).
     #[must_use]
     pub fn config_dirs(&self) -> Vec<PathBuf> {
         let user = match self.var("XDG_CONFIG_HOME") {
             Some(dir) => Some(PathBuf::from(dir)),
             None => self.home.as_ref().map(|home| home.join(".config")),
         };
-        let mut dirs = vec![self.cwd.clone()];
+        let handed_over = self.var("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let mut dirs: Vec<PathBuf> = handed_over.into_iter().collect();
+        dirs.push(self.cwd.clone());
         dirs.extend(user.map(|dir| dir.join("openstack")));
         dirs.push(self.site.clone());
         dirs
@@ -81,5 +84,26 @@ impl fmt::Debug for Environment {
             .field("home", &self.home)
             .field("site", &self.site)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemd_hands_over_comes_before_what_lies_around() {
+        let mut environment = Environment {
+            cwd: PathBuf::from("/here"),
+            site: PathBuf::from("/etc/openstack"),
+            ..Environment::default()
+        };
+        let usual = ["/here", "/etc/openstack"].map(PathBuf::from);
+        assert_eq!(environment.config_dirs(), usual);
+        let given = "/run/credentials/stackward.service";
+        let name = "CREDENTIALS_DIRECTORY".to_owned();
+        environment.vars.insert(name, given.to_owned());
+        assert_eq!(environment.config_dirs()[0], PathBuf::from(given));
+        assert_eq!(environment.config_dirs()[1..], usual);
     }
 }

@@ -145,7 +145,7 @@ struct File {
 }
 
 /// The reason without its position, which the origin already gives.
-fn plain_reason(error: &serde_saphyr::Error) -> String {
+pub(crate) fn plain_reason(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let first = text.lines().next().unwrap_or_default();
     match (first.strip_prefix("error: "), first.rfind(" at line ")) {

@@ -195,6 +195,7 @@ impl Observer for Exchanges {
             outcome: exchange.outcome.to_string(),
             seconds: exchange.duration.as_secs_f64(),
             request_id: exchange.request_id.as_deref(),
+            attempt: exchange.attempt,
         };
         self.metrics.exchanged(&self.scope, &note);
     }

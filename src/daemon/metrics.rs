@@ -2,14 +2,16 @@
 //!
 //! Labels are words of closed sets, never names or ids of objects.
 
+pub(super) mod family;
+mod view;
+
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 use tokio::time::Instant;
 
 use crate::engine::desired::Desired;
@@ -22,31 +24,51 @@ use crate::manifest::Key;
 
 use super::process::Process;
 use super::remote::Refused;
+use view::View;
+
+pub use family::{FAMILIES, Family, Type};
 
 /// From a list on the loopback to a slow create.
 const SECONDS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
+/// Requests that carry an image take longer.
+const STEP_SECONDS: [f64; 11] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1800.0,
+];
+/// From a network to a large volume of an image.
+const BIRTH_SECONDS: [f64; 10] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+/// A forced write to a disk, good or bad.
+const DISK_SECONDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
 /// The metrics of one daemon.
 pub struct Metrics {
     registry: Registry,
+    view: View,
+    process: Process,
     requests: IntCounterVec,
     durations: HistogramVec,
-    objects: IntGaugeVec,
-    reasons: IntGaugeVec,
+    retries: IntCounterVec,
+    throttled: IntCounterVec,
     steps: IntCounterVec,
-    problems: IntGaugeVec,
-    deletions: IntGaugeVec,
-    paused: IntGaugeVec,
-    list_age: GaugeVec,
-    quota_limit: IntGaugeVec,
-    quota_used: IntGaugeVec,
+    step_durations: HistogramVec,
+    available_after: HistogramVec,
+    /// Objects that are not Available yet.
+    births: Mutex<HashMap<Key, Birth>>,
     journal_writes: IntCounterVec,
+    journal_durations: HistogramVec,
     scans: IntCounterVec,
     uploaded: IntCounter,
     token_expiry: IntGaugeVec,
-    process: Process,
+}
+
+/// An object on its way to being Available.
+#[derive(Debug, Clone, Copy)]
+struct Birth {
+    since: Instant,
+    /// Something was made for it; else it is only looked at for the first time.
+    made: bool,
 }
 
 /// One request that changes something, or that a deletion hangs on.
@@ -77,6 +99,8 @@ pub struct Exchange<'a> {
     pub seconds: f64,
     /// The service's id of it.
     pub request_id: Option<&'a str>,
+    /// The how manieth of the same read it was, from 1.
+    pub attempt: u32,
 }
 
 impl Metrics {
@@ -86,110 +110,34 @@ impl Metrics {
     /// Two have the same name, which is a bug.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let labels = ["cloud", "service", "method", "route"];
-        let durations = HistogramVec::new(
-            HistogramOpts::new(
-                "stackward_api_request_duration_seconds",
-                "Time of requests to OpenStack, from the first byte out to the last byte in.",
-            )
-            .buckets(SECONDS.to_vec()),
-            &labels,
-        )?;
-        registry.register(Box::new(durations.clone()))?;
-        let list_age = GaugeVec::new(
-            Opts::new(
-                "stackward_list_age_seconds",
-                "Time since a kind of resources was last looked at completely.",
-            ),
-            &["cloud", "kind"],
-        )?;
-        registry.register(Box::new(list_age.clone()))?;
-        let uploaded = IntCounter::new(
-            "stackward_upload_bytes_total",
-            "Bytes of images that were handed over to OpenStack.",
-        )?;
-        registry.register(Box::new(uploaded.clone()))?;
-        let build = gauge(
-            "stackward_build_info",
-            "The running version; always 1.",
-            &["version"],
-        )?;
+        let build = family::BUILD_INFO.gauges(&registry)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let journal_writes = family::JOURNAL_WRITES.counters(&registry)?;
+        let scans = family::SCANS.counters(&registry)?;
+        // Rates need a zero to grow from.
+        for outcome in ["done", "failed"] {
+            journal_writes.with_label_values(&[outcome]);
+        }
+        for outcome in ["complete", "incomplete", "unreadable"] {
+            scans.with_label_values(&[outcome]);
+        }
+        let uploaded = family::UPLOADED.counters(&registry)?;
         Ok(Self {
-            requests: counter(
-                "stackward_api_requests_total",
-                "Requests to OpenStack by how they ended.",
-                &["cloud", "service", "method", "route", "outcome"],
-            )?,
-            durations,
-            objects: gauge(
-                "stackward_objects",
-                "Objects by kind and the state of each of their conditions.",
-                &["kind", "condition", "status"],
-            )?,
-            reasons: gauge(
-                "stackward_object_reasons",
-                "Objects by kind and why nothing is sent for them, or that something is.",
-                &["kind", "reason"],
-            )?,
-            steps: counter(
-                "stackward_reconcile_steps_total",
-                "Requests that reconcile an object, by what for and how they ended.",
-                &["kind", "intent", "outcome"],
-            )?,
-            problems: gauge(
-                "stackward_problems",
-                "What is wrong with the manifests, by severity.",
-                &["severity"],
-            )?,
-            deletions: gauge(
-                "stackward_deletions",
-                "Objects whose manifest is gone and whose resource is not, by what they wait for.",
-                &["reason"],
-            )?,
-            paused: gauge(
-                "stackward_paused",
-                "1 while nothing at all is written.",
-                &[],
-            )?,
-            list_age,
-            quota_limit: gauge(
-                "stackward_quota_limit",
-                "How much of a resource a project may have; absent where there is no limit.",
-                &["cloud", "resource"],
-            )?,
-            quota_used: gauge(
-                "stackward_quota_used",
-                "How much of a resource a project has, what is reserved included.",
-                &["cloud", "resource"],
-            )?,
-            journal_writes: counter(
-                "stackward_journal_writes_total",
-                "Writes to the journal by how they ended.",
-                &["outcome"],
-            )?,
-            scans: counter(
-                "stackward_manifest_scans_total",
-                "Readings of the directory of manifests by how they ended.",
-                &["outcome"],
-            )?,
-            uploaded,
-            token_expiry: gauge(
-                "stackward_token_expiry_timestamp_seconds",
-                "When the token in use ends, since the epoch.",
-                &["cloud"],
-            )?,
+            view: View::new(&registry)?,
             process: Process::new(&registry)?,
+            requests: family::REQUESTS.counters(&registry)?,
+            durations: family::REQUEST_DURATION.histograms(&registry, &SECONDS)?,
+            retries: family::RETRIES.counters(&registry)?,
+            throttled: family::THROTTLED.counters(&registry)?,
+            steps: family::STEPS.counters(&registry)?,
+            step_durations: family::STEP_DURATION.histograms(&registry, &STEP_SECONDS)?,
+            available_after: family::AVAILABLE_AFTER.histograms(&registry, &BIRTH_SECONDS)?,
+            births: Mutex::default(),
+            journal_writes,
+            journal_durations: family::JOURNAL_DURATION.histograms(&registry, &DISK_SECONDS)?,
+            scans,
+            uploaded: uploaded.with_label_values::<&str>(&[]),
+            token_expiry: family::TOKEN_EXPIRY.gauges(&registry)?,
             registry,
         })
     }
@@ -199,55 +147,10 @@ impl Metrics {
     /// # Errors
     /// They cannot be encoded, which is a bug.
     pub fn render(&self, snapshot: &Snapshot, now: Timestamp) -> Result<String, prometheus::Error> {
-        self.objects.reset();
-        self.reasons.reset();
-        for (key, object) in &snapshot.objects {
-            let labels = [&*key.kind, object.reason];
-            self.reasons.with_label_values(&labels).inc();
-            for condition in &object.status.conditions {
-                let labels = [&*key.kind, condition.kind, truth(condition.status)];
-                self.objects.with_label_values(&labels).inc();
-            }
-        }
-        let errors = snapshot
-            .problems
-            .iter()
-            .filter(|problem| problem.is_error())
-            .count();
-        let warnings = snapshot.problems.len() - errors;
-        for (severity, count) in [("error", errors), ("warning", warnings)] {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.problems.with_label_values(&[severity]).set(count);
-        }
-        self.deletions.reset();
-        for object in snapshot.objects.values().filter(|object| object.deleting) {
-            self.deletions.with_label_values(&[object.reason]).inc();
-        }
-        let paused = i64::from(snapshot.paused.is_some());
-        self.paused.with_label_values::<&str>(&[]).set(paused);
-        self.list_age.reset();
-        for (scope, view) in &snapshot.scopes {
-            for (kind, at) in &view.looked_at {
-                let age = now.duration_since(*at).as_secs_f64().max(0.0);
-                self.list_age.with_label_values(&[&*scope.0, kind]).set(age);
-            }
-        }
-        self.quota_limit.reset();
-        self.quota_used.reset();
-        for (scope, view) in &snapshot.scopes {
-            for (resource, amount) in &view.quotas {
-                let labels = [&*scope.0, *resource];
-                let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
-                let used = self.quota_used.with_label_values(&labels);
-                used.set(number(amount.used));
-                if let Some(limit) = amount.limit {
-                    let gauge = self.quota_limit.with_label_values(&labels);
-                    gauge.set(number(limit));
-                }
-            }
-        }
-        self.process.refresh();
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        self.view.show(snapshot, now, || {
+            self.process.refresh();
+            TextEncoder::new().encode_to_string(&self.registry.gather())
+        })
     }
 
     /// A request to a cloud ended.
@@ -259,13 +162,19 @@ impl Metrics {
             outcome,
             seconds,
             request_id,
+            attempt,
         } = exchange;
+        let labels = [&*cloud.0, *service, *method, *route];
+        if *attempt > 1 {
+            self.retries.with_label_values(&labels).inc();
+        }
+        if outcome == "429" {
+            self.throttled.with_label_values(&labels).inc();
+        }
         self.requests
             .with_label_values(&[&*cloud.0, service, method, route, outcome])
             .inc();
-        self.durations
-            .with_label_values(&[&*cloud.0, service, method, route])
-            .observe(*seconds);
+        self.durations.with_label_values(&labels).observe(*seconds);
         tracing::debug!(
             cloud = %cloud, service, method, route, outcome = %outcome, seconds, request_id,
             "request ended"
@@ -333,11 +242,26 @@ impl Metrics {
         }
     }
 
+    /// A write to the journal took so long.
+    pub fn journal_took(&self, time: Duration) {
+        let histogram = self.journal_durations.with_label_values::<&str>(&[]);
+        histogram.observe(time.as_secs_f64());
+    }
+
     /// A step is about to be sent.
     pub fn step_began(&self, step: &Step) {
         let Step {
-            key, intent, scope, ..
+            key,
+            intent,
+            scope,
+            began,
         } = step;
+        if *intent == Intent::Create {
+            let since = *began;
+            let birth = Birth { since, made: true };
+            let mut births = self.births();
+            births.entry(key.clone()).or_insert(birth).made = true;
+        }
         tracing::debug!(object = %key, intent = intent.verb(), cloud = %scope, "step begun");
     }
 
@@ -359,6 +283,9 @@ impl Metrics {
         self.steps
             .with_label_values(&[&*key.kind, intent, outcome])
             .inc();
+        self.step_durations
+            .with_label_values(&[&*key.kind, intent])
+            .observe(seconds);
         match result {
             Ok(reply) => tracing::info!(
                 object = %key, intent, cloud = %scope, seconds, request_id = reply.request_id,
@@ -376,6 +303,7 @@ impl Metrics {
 
     /// A picture replaces the one before it: what changed is logged.
     pub fn published(&self, before: &Arc<Snapshot>, now: &Arc<Snapshot>) {
+        self.follow_births(before, now);
         for (key, object) in &now.objects {
             let before = before.objects.get(key);
             for condition in &object.status.conditions {
@@ -435,6 +363,26 @@ impl Metrics {
                 "problem in the manifests"
             );
         }
+    }
+
+    fn follow_births(&self, before: &Snapshot, now: &Snapshot) {
+        let mut births = self.births();
+        births.retain(|key, _| now.objects.get(key).is_some_and(|it| !it.deleting));
+        for (key, object) in &now.objects {
+            if object.status.is_available() {
+                if let Some(birth) = births.remove(key).filter(|birth| birth.made) {
+                    let histogram = self.available_after.with_label_values(&[&*key.kind]);
+                    histogram.observe(birth.since.elapsed().as_secs_f64());
+                }
+            } else if !object.deleting && !before.objects.contains_key(key) {
+                let (since, made) = (Instant::now(), false);
+                births.entry(key.clone()).or_insert(Birth { since, made });
+            }
+        }
+    }
+
+    fn births(&self) -> MutexGuard<'_, HashMap<Key, Birth>> {
+        self.births.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A stop ran out of patience.

@@ -6,15 +6,21 @@
 pub mod clock;
 pub mod clouds;
 pub mod control;
+pub mod door;
+mod kubernetes;
 pub mod load;
 pub mod metrics;
+mod page;
 pub mod preview;
 mod process;
 pub mod remote;
 pub mod serve;
+pub mod supervisor;
 pub mod telemetry;
+mod tls;
 mod turn;
 pub mod watch;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +79,14 @@ pub struct Picture {
     pub loaded: bool,
     /// Scopes whose credentials were refused for good.
     pub refused: BTreeMap<Scope, String>,
+}
+
+impl Picture {
+    /// The first complete look at the manifests and the clouds is over.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.loaded && self.snapshot.looked
+    }
 }
 
 /// A daemon that runs.

@@ -6,6 +6,9 @@ use std::fs;
 
 use prometheus::{Counter, Gauge, Registry};
 
+use super::metrics::Family;
+use super::metrics::family;
+
 /// Ticks per second in /proc, the same on every architecture.
 const TICKS: f64 = 100.0;
 
@@ -21,24 +24,21 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = Gauge::new(name, help)?;
+        let gauge = |family: &Family| {
+            let gauge = Gauge::with_opts(family.opts())?;
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let cpu = Counter::new("process_cpu_seconds_total", "CPU time of the process.")?;
+        let cpu = Counter::with_opts(family::PROCESS_CPU.opts())?;
         registry.register(Box::new(cpu.clone()))?;
         Ok(Self {
             cpu,
-            start: gauge(
-                "process_start_time_seconds",
-                "Start of the process since the epoch.",
-            )?,
-            resident: gauge("process_resident_memory_bytes", "Memory that is held.")?,
-            virtual_memory: gauge("process_virtual_memory_bytes", "Memory that is mapped.")?,
-            open_fds: gauge("process_open_fds", "Open file descriptors.")?,
-            max_fds: gauge("process_max_fds", "File descriptors that may be open.")?,
-            threads: gauge("process_threads", "Threads.")?,
+            start: gauge(&family::PROCESS_START)?,
+            resident: gauge(&family::PROCESS_RESIDENT)?,
+            virtual_memory: gauge(&family::PROCESS_VIRTUAL)?,
+            open_fds: gauge(&family::PROCESS_FDS)?,
+            max_fds: gauge(&family::PROCESS_MAX_FDS)?,
+            threads: gauge(&family::PROCESS_THREADS)?,
         })
     }
 

@@ -1,9 +1,10 @@
-//! The HTTP endpoint: metrics, probes, status. It reads pictures and changes nothing.
+//! The HTTP endpoint: metrics, probes, status, and Kubernetes' API for reading. It reads pictures and
+//! changes nothing.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,26 +12,30 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::Picture;
 use super::clock::{Clock, Heartbeat};
+use super::door::Door;
+use super::kubernetes::Kubernetes;
 use super::metrics::Metrics;
-use super::telemetry;
+use super::tls::Behind;
+use super::{page, telemetry};
 
 /// A loop that has not turned for this long hangs.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
 /// A request's head must be complete after this long,
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// and the whole exchange after this long.
+/// and the whole exchange after this long, unless it is one that goes on and its client keeps up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -84,9 +89,44 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Cann
     Ok((listener, bound))
 }
 
-/// Answers until it is told to stop.
-pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    accept(listener, router(shown), stop).await;
+/// Answers whom the door lets in, at each listener the same, until it is told to stop.
+pub async fn serve(listeners: Vec<TcpListener>, shown: Shown, door: Door, stop: CancellationToken) {
+    let kubernetes = Kubernetes::new();
+    let following = kubernetes
+        .clone()
+        .follow(shown.pictures.clone(), stop.clone());
+    telemetry::spawn("kubernetes", following);
+    let router = door.before(router(shown).merge(kubernetes.router()));
+    let accepting = listeners.into_iter().map(|listener| {
+        let door = door.clone();
+        accept(Behind { listener, door }, router.clone(), stop.clone())
+    });
+    join_all(accepting).await;
+}
+
+/// The time that an exchange still has. Whoever answers for longer renews it.
+#[derive(Debug, Clone)]
+pub(super) struct Lease(Arc<Mutex<Instant>>);
+
+impl Lease {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now() + ANSWER_WITHIN)))
+    }
+
+    /// Gives it as much time as it had at the beginning.
+    pub(super) fn renew(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + ANSWER_WITHIN;
+    }
+
+    fn end(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn is_over(&self) {
+        while Instant::now() < self.end() {
+            sleep_until(self.end()).await;
+        }
+    }
 }
 
 /// Answers by a router until it is told to stop, a bounded number of connections at a time.
@@ -125,14 +165,6 @@ pub(super) trait Accept {
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-impl Accept for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(Self::accept(self).await?.0)
-    }
-}
-
 impl Accept for &UnixListener {
     type Stream = UnixStream;
 
@@ -142,11 +174,14 @@ impl Accept for &UnixListener {
 }
 
 async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let lease = Lease::new();
+    let its_lease = lease.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, lease) = (router.clone(), its_lease.clone());
         async move {
             // The body is not looked at: nothing here takes one.
-            let request = request.map(|_| axum::body::Body::empty());
+            let mut request = request.map(|_| axum::body::Body::empty());
+            request.extensions_mut().insert(lease);
             let Ok(mut response) = router.oneshot(request).await;
             response.headers_mut().insert(
                 header::CONNECTION,
@@ -162,15 +197,21 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ro
         .max_buf_size(HEAD_BYTES);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     // A client that goes away, or is too slow, is its own affair.
-    let _: Result<_, _> = timeout(ANSWER_WITHIN, connection).await;
+    tokio::select! {
+        _ = connection => {}
+        () = lease.is_over() => {}
+    }
 }
 
 fn router(shown: Shown) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
+        // By its older name, which tools that know Kubernetes ask for.
+        .route("/healthz", get(live))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .merge(page::router())
         .with_state(shown)
 }
 
@@ -199,8 +240,7 @@ async fn live(State(shown): State<Shown>) -> Response {
 }
 
 async fn ready(State(shown): State<Shown>) -> Response {
-    let picture = shown.pictures.borrow().clone();
-    if picture.loaded && picture.snapshot.looked {
+    if shown.pictures.borrow().is_ready() {
         return "ok\n".into_response();
     }
     (
@@ -218,6 +258,7 @@ async fn status(State(shown): State<Shown>) -> Response {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -231,7 +272,8 @@ mod tests {
             metrics,
         };
         let stop = CancellationToken::new();
-        telemetry::spawn("test", serve(listener, shown, stop.clone()));
+        let serving = serve(vec![listener], shown, Door::open(), stop.clone());
+        telemetry::spawn("test", serving);
         (address, sender, stop)
     }
 
@@ -299,6 +341,23 @@ mod tests {
         let mut answer = Vec::new();
         let _: io::Result<usize> = stream.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_has_its_time_and_more_only_if_it_is_renewed() {
+        let (lease, began) = (Lease::new(), Instant::now());
+        let renewed = lease.clone();
+        let going_on = async {
+            sleep(ANSWER_WITHIN - Duration::from_secs(1)).await;
+            renewed.renew();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = lease.is_over() => {}
+            () = going_on => {}
+        }
+        let expected = 2 * ANSWER_WITHIN - Duration::from_secs(1);
+        assert!(began.elapsed() >= expected && began.elapsed() < expected + ANSWER_WITHIN);
     }
 
     #[tokio::test]

@@ -311,15 +311,13 @@ impl Turn {
                 self.call(ticket, &scope, key, intent, call);
             }
             Effect::Record { ticket, changes } => {
-                let store = self.store.clone();
+                let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
                 let event = move |result| Outcome::Event(Event::Recorded { ticket, result });
                 let task = self.writes.spawn(async move {
-                    event(
-                        store
-                            .write(changes)
-                            .await
-                            .map_err(|error| error.to_string()),
-                    )
+                    let began = Instant::now();
+                    let result = store.write(changes).await;
+                    metrics.journal_took(began.elapsed());
+                    event(result.map_err(|error| error.to_string()))
                 });
                 self.expect(
                     &task,

@@ -13,6 +13,7 @@ use super::assess::Assessment;
 use super::pace::{after, between, next_look};
 use super::plan::Plan;
 use super::reason::Waiting;
+use super::scope::Scope;
 use super::status::{Facts, Truth};
 
 impl Engine {
@@ -25,6 +26,7 @@ impl Engine {
         assessment: &Assessment,
         now: Timestamp,
     ) {
+        self.follow_drift(key, generation, &plan, &assessment.drift, now);
         let (serves, state) = match assessment.found.as_ref().map(|found| &found.health) {
             Some(Health::Ready) => (Truth::True, None),
             Some(Health::Off(_)) if assessment.is_meant => (Truth::True, None),
@@ -109,6 +111,9 @@ impl Engine {
         }
         if *plan == Plan::Wait(Waiting::Settling) {
             self.want_attached(key, now);
+            if !self.desired.objects.contains_key(key) {
+                self.want_cascade(key, now);
+            }
             if kinds::find(&key.kind).is_some_and(|kind| kind.part().is_some()) {
                 self.want_lists(key, now);
             }
@@ -128,13 +133,27 @@ impl Engine {
         let Some(kind) = kinds::find(&key.kind) else {
             return;
         };
-        let object = self.declared(key).map(|object| &object.scope);
-        let record = self.journal.records.get(key).map(|record| &record.scope);
-        let Some(scope) = object.or(record).cloned() else {
+        let Some(scope) = self.scope_of(key).cloned() else {
             return;
         };
         for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
             self.lists.want(&scope, name, at);
+        }
+    }
+
+    /// Where an object is, or was when it was last declared.
+    pub(super) fn scope_of(&self, key: &Key) -> Option<&Scope> {
+        let object = self.declared(key).map(|object| &object.scope);
+        let record = self.journal.records.get(key).map(|record| &record.scope);
+        object.or(record)
+    }
+
+    /// Asks for looks at what its service would delete together with this object.
+    fn want_cascade(&mut self, key: &Key, at: Timestamp) {
+        if let (Some(kind), Some(scope)) = (kinds::find(&key.kind), self.scope_of(key).cloned()) {
+            for name in kind.cascade() {
+                self.lists.want(&scope, name, at);
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 mod assess;
 mod conclude;
 pub mod desired;
+pub mod drift;
 pub mod export;
 mod flap;
 pub mod graph;
@@ -46,6 +47,7 @@ use crate::manifest::Key;
 use crate::zoo::{self, Bug};
 
 use desired::Desired;
+use drift::Drifts;
 use guard::{Control, Pruning};
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
@@ -220,6 +222,9 @@ pub struct Engine {
     asked: BTreeMap<(Scope, &'static str), BTreeSet<String>>,
     quotas: Quotas,
     lanes: Lanes,
+    /// When each service was last written to, or last found to have lost something of ours: a look
+    /// from before that says too much.
+    wrote: BTreeMap<(Scope, Service), Timestamp>,
     work: BTreeMap<Key, Work>,
     flights: BTreeMap<Ticket, Flight>,
     next_ticket: Ticket,
@@ -233,6 +238,8 @@ pub struct Engine {
     recording: BTreeSet<Ticket>,
     saves: Saves,
     pruning: Pruning,
+    /// What was counted of drift, by kind.
+    drifts: BTreeMap<Arc<str>, Drifts>,
     /// Another daemon writes with our owner id: how that was seen.
     rival: Option<String>,
     visible: bool,
@@ -260,6 +267,7 @@ impl Engine {
             asked: BTreeMap::new(),
             quotas: Quotas::default(),
             lanes: Lanes::default(),
+            wrote: BTreeMap::new(),
             work: BTreeMap::new(),
             flights: BTreeMap::new(),
             next_ticket: 1,
@@ -270,6 +278,7 @@ impl Engine {
             recording: BTreeSet::new(),
             saves: Saves::default(),
             pruning: Pruning::default(),
+            drifts: BTreeMap::new(),
             rival: None,
             visible: false,
         }

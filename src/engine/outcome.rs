@@ -5,12 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::kinds;
 use crate::kinds::call::{CallError, Reply};
 use crate::kinds::erased::{Found, Intent};
 use crate::kinds::health::Health;
 use crate::kinds::need::Material;
-use crate::kinds::{Birth, MarkerPlace};
+use crate::kinds::{self, Birth, KINDS, MarkerPlace};
 use crate::manifest::{Adopt, Key};
 use crate::zoo::{self, Bug};
 
@@ -387,6 +386,10 @@ impl Engine {
             self.want_lists(key, at);
             return;
         }
+        self.stirred(key, now);
+        let Some(work) = self.work.get_mut(key) else {
+            return;
+        };
         *work = Work {
             status: std::mem::take(&mut work.status),
             undeclared_since: work.undeclared_since,
@@ -412,7 +415,31 @@ impl Engine {
         if let Some(work) = self.work.get_mut(key) {
             work.wrote_at = Some(now);
         }
+        self.stirred(key, now);
         self.want_lists(key, after(now, Duration::from_millis(1)));
+    }
+
+    /// Something has changed in the service of an object, and maybe more than the object: a role is
+    /// free when the last user who has it is gone. What is kept by such a thing looks again.
+    fn stirred(&mut self, key: &Key, now: Timestamp) {
+        let (Some(kind), Some(scope)) = (kinds::find(&key.kind), self.scope_of(key).cloned())
+        else {
+            return;
+        };
+        let service = kind.service();
+        let careful = KINDS
+            .iter()
+            .filter(|it| it.service() == service && !it.cascade().is_empty());
+        for kind in careful {
+            let first = Key::new(kind.name(), "", "");
+            let records = self.journal.records.range(first..);
+            let records = records.take_while(|(key, _)| *key.kind == *kind.name());
+            let ours = records.filter(|(key, record)| {
+                record.scope == scope && !self.desired.objects.contains_key(*key)
+            });
+            self.dirty.extend(ours.map(|(key, _)| key.clone()));
+        }
+        self.wrote.insert((scope, service), now);
     }
 
     pub(super) fn land(&mut self, ticket: Ticket) {

@@ -1,6 +1,6 @@
 //! How long to wait: pure functions of attempts and ages, and the places a service has for us.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -49,8 +49,22 @@ pub struct Lanes {
 #[derive(Debug, Clone, Default)]
 struct Lane {
     in_flight: usize,
-    waiting: BTreeSet<Key>,
+    /// Since when.
+    waiting: BTreeMap<Key, Timestamp>,
     paused_until: Option<Timestamp>,
+}
+
+/// One service's lane in the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneView {
+    /// Requests that are under way.
+    pub in_flight: usize,
+    /// Objects that wait for a place.
+    pub waiting: usize,
+    /// Since when the first of them does.
+    pub oldest: Option<Timestamp>,
+    /// The service asked for a pause until then.
+    pub paused_until: Option<Timestamp>,
 }
 
 /// Whether a request may go now.
@@ -82,9 +96,10 @@ impl Lanes {
             lane.paused_until = None;
         }
         if lane.in_flight >= limit {
-            lane.waiting.insert(key.clone());
+            lane.waiting.entry(key.clone()).or_insert(now);
             return Admission::Full;
         }
+        lane.waiting.remove(key);
         lane.in_flight += 1;
         Admission::Go
     }
@@ -93,7 +108,23 @@ impl Lanes {
     pub fn leave(&mut self, scope: &Scope, service: Service) -> Option<Key> {
         let lane = self.lanes.get_mut(&(scope.clone(), service))?;
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        lane.waiting.pop_first()
+        Some(lane.waiting.pop_first()?.0)
+    }
+
+    /// The lanes of a scope, for people.
+    #[must_use]
+    pub fn view(&self, scope: &Scope) -> BTreeMap<&'static str, LaneView> {
+        let own = self.lanes.iter().filter(|((of, _), _)| of == scope);
+        own.map(|((_, service), lane)| {
+            let view = LaneView {
+                in_flight: lane.in_flight,
+                waiting: lane.waiting.len(),
+                oldest: lane.waiting.values().min().copied(),
+                paused_until: lane.paused_until,
+            };
+            (service.as_str(), view)
+        })
+        .collect()
     }
 
     /// The service asked for a pause.
@@ -130,6 +161,11 @@ mod tests {
         };
         assert_eq!(enter(&mut lanes, "a"), Admission::Go);
         assert_eq!(enter(&mut lanes, "b"), Admission::Full);
+        let view = lanes.view(&scope)["block-storage"];
+        assert_eq!(
+            (view.in_flight, view.waiting, view.oldest),
+            (1, 1, Some(now))
+        );
         assert_eq!(lanes.leave(&scope, Service::BlockStorage), Some(key("b")));
         assert_eq!(enter(&mut lanes, "b"), Admission::Go);
         let later = after(now, Duration::from_secs(5));

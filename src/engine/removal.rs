@@ -113,7 +113,8 @@ impl Engine {
             left: &[],
             state: None,
             id: record.id,
-            resource: serde_json::Value::Null,
+            // It is not looked at any more; what it was is said until it is gone.
+            resource: work.status.resource.clone(),
         };
         let status = work.status.next(facts, now);
         self.visible |= status != work.status;
@@ -285,7 +286,9 @@ impl Engine {
     ) -> Result<Vec<String>, Waiting> {
         let mut others = Vec::new();
         for other in kind.cascade() {
-            let listing = self.evidence(scope, other, None)?;
+            // Our own writes may have taken some of it along: what was there before says too much.
+            let wrote_at = self.wrote.get(&(scope.clone(), kind.service())).copied();
+            let listing = self.evidence(scope, other, wrote_at)?;
             if let Some(item) = listing.malformed.first() {
                 return Err(Waiting::LookFailed(item.clone()));
             }

@@ -1,17 +1,23 @@
 //! What the engine shows to the outside: one picture for the command line, HTTP and metrics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::kinds;
+use crate::kinds::field::Difference;
 use crate::kinds::quota::Amount;
-use crate::manifest::Key;
 use crate::manifest::problem::Problem;
+use crate::manifest::{Key, Manifest};
 
+use super::drift::Drifts;
 use super::guard::Frozen;
-use super::plan::Plan;
+use super::pace::LaneView;
+use super::plan::{Drift, Plan};
 use super::scope::Scope;
 use super::status::Status;
 use super::work::Work;
@@ -22,7 +28,7 @@ use super::{Engine, Intention, Link};
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// Every object that is declared, or is being deleted.
-    pub objects: BTreeMap<Key, ObjectView>,
+    pub objects: BTreeMap<Key, Arc<ObjectView>>,
     /// What is wrong with the manifests.
     pub problems: Vec<Problem>,
     /// How each scope is doing.
@@ -37,6 +43,9 @@ pub struct Snapshot {
     /// Deletions that wait for a person's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// What was counted of drift since the start, by kind.
+    #[serde(skip)]
+    pub drifts: BTreeMap<Arc<str>, Drifts>,
 }
 
 /// One object in the picture.
@@ -47,6 +56,12 @@ pub struct ObjectView {
     pub scope: Scope,
     /// Where it is declared: `file:line:column`; `None` when its manifest is gone.
     pub origin: Option<String>,
+    /// Its manifest; `None` when that is gone.
+    #[serde(skip)]
+    pub manifest: Option<Arc<Manifest>>,
+    /// The same for the same owner and key, whatever becomes of the resource.
+    #[serde(skip)]
+    pub uid: Uuid,
     /// `apiVersion` of its manifest.
     pub api_version: Option<&'static str>,
     /// The manifest's generation.
@@ -57,8 +72,54 @@ pub struct ObjectView {
     pub unmanaged: bool,
     /// Why nothing is sent, as a stable code: `InSync`, `Doing`, or a reason of waiting or blocking.
     pub reason: &'static str,
+    /// What its manifest refers to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refers_to: Vec<Key>,
+    /// What differs from the manifest, as far as it was seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftView>,
     /// Its status.
     pub status: Status,
+}
+
+/// One field that is not as the manifest sets it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftView {
+    /// Its name in the spec.
+    pub field: &'static str,
+    /// What the manifest sets; `null` where that is not compared.
+    pub want: Value,
+    /// What is there.
+    pub have: Value,
+    /// What becomes of it, for people.
+    pub outlook: String,
+}
+
+impl DriftView {
+    fn all(drift: &Drift) -> Vec<Self> {
+        let of = |difference: &Difference, outlook: String| Self {
+            field: difference.field,
+            want: difference.want.clone(),
+            have: difference.have.clone(),
+            outlook,
+        };
+        let repaired = drift
+            .repaired
+            .iter()
+            .map(|it| of(it, "is repaired".to_owned()));
+        let denied = drift
+            .denied
+            .iter()
+            .map(|it| of(&it.difference, format!("stays, without {}", it.leave)));
+        let left = drift.left.iter().map(|field| Self {
+            field,
+            want: Value::Null,
+            have: Value::Null,
+            outlook: "is left as it is".to_owned(),
+        });
+        repaired.chain(denied).chain(left).collect()
+    }
 }
 
 /// One scope in the picture.
@@ -74,6 +135,9 @@ pub struct ScopeView {
     /// What its services leave to the project, where they tell.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub quotas: BTreeMap<&'static str, Amount>,
+    /// The requests to its services that are under way or wait.
+    #[serde(skip)]
+    pub lanes: BTreeMap<&'static str, LaneView>,
 }
 
 impl Snapshot {
@@ -98,14 +162,20 @@ impl Engine {
             let view = ObjectView {
                 scope: scope.clone(),
                 origin: object.map(|it| it.manifest.origin.to_string()),
+                manifest: object.map(|it| Arc::clone(&it.manifest)),
+                uid: self.settings.owner.uid(key),
                 api_version: object.map(|it| it.manifest.group.api_version()),
                 generation: object.map_or(0, |it| it.generation),
                 deleting: object.is_none(),
                 unmanaged: object.is_some_and(|it| it.accepted.spec.is_none()),
                 reason: reason_of(work),
+                refers_to: object
+                    .map_or_else(Vec::new, |it| it.refers_to.iter().cloned().collect()),
+                // What nobody wants any more differs from nothing.
+                drift: object.map_or_else(Vec::new, |_| DriftView::all(&work.drift)),
                 status: work.status.clone(),
             };
-            Some((key.clone(), view))
+            Some((key.clone(), Arc::new(view)))
         });
         Snapshot {
             objects: objects.collect(),
@@ -119,6 +189,7 @@ impl Engine {
             looked: self.read_once && self.lists.all_complete(),
             paused: self.pause(),
             frozen: self.judge(),
+            drifts: self.drifts.clone(),
         }
     }
 
@@ -133,8 +204,10 @@ impl Engine {
                 Link::Foreign(how) => Some(how.clone()),
                 _ => None,
             },
+            // A kind that nobody declares any more is not read again, and does not grow old.
             looked_at: kinds::KINDS
                 .iter()
+                .filter(|kind| self.lists.watches(&(scope.clone(), kind.name())))
                 .filter_map(|kind| {
                     Some((
                         kind.name(),
@@ -143,6 +216,7 @@ impl Engine {
                 })
                 .collect(),
             quotas: self.quotas.view(scope),
+            lanes: self.lanes.view(scope),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Ticket;
+use super::drift::Course;
 use super::flap::{Asked, Repairs};
 use super::pace::between;
 use super::plan::{Drift, Plan};
@@ -51,6 +52,8 @@ pub(super) struct Work {
     pub(super) plan: Option<Plan>,
     /// All that differed then.
     pub(super) drift: Drift,
+    /// Since when it differs from what was carried out.
+    pub(super) course: Course,
     /// Whether it was seen in the cloud when that was decided.
     pub(super) exists: bool,
     /// What people are told.

@@ -62,6 +62,10 @@ pub trait AnyKind: Sync {
     fn later(&self) -> &'static [&'static str];
     /// See [`Kind::CASCADE`].
     fn cascade(&self) -> &'static [&'static str];
+    /// See [`Kind::NATIVE_FIELDS`].
+    fn native_fields(&self) -> &'static [&'static str];
+    /// See [`Kind::CONFIDENTIAL`].
+    fn confidential(&self) -> &'static [&'static str];
     /// See [`Kind::HOLDS_DATA`].
     fn holds_data(&self) -> bool;
     /// See [`Kind::OF_THE_CLOUD`].
@@ -252,6 +256,14 @@ impl<K: Kind> AnyKind for Of<K> {
 
     fn cascade(&self) -> &'static [&'static str] {
         K::CASCADE
+    }
+
+    fn native_fields(&self) -> &'static [&'static str] {
+        K::NATIVE_FIELDS
+    }
+
+    fn confidential(&self) -> &'static [&'static str] {
+        K::CONFIDENTIAL
     }
 
     fn holds_data(&self) -> bool {

@@ -33,6 +33,7 @@ pub mod role;
 pub mod role_assignment;
 pub mod router;
 pub mod router_interface;
+pub mod schema;
 pub mod security_group;
 pub mod server;
 pub mod server_group;
@@ -335,6 +336,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// For what is listed part by part: the parameter of the list, and the field of spec and filter
     /// that says which part an object is in. What is found in a part says so as its project.
     const PART: Option<(&'static str, &'static str)> = None;
+    /// Pointers below the spec of texts that people put passwords into although they should not,
+    /// `*` for any item: they are told to nobody.
+    const CONFIDENTIAL: &'static [&'static str] = &[];
     /// True for kinds that hold data: they get a longer grace before a deletion.
     const HOLDS_DATA: bool = false;
     /// True for kinds that belong to the cloud rather than to a project, which only administrators

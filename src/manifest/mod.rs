@@ -90,6 +90,8 @@ pub struct Manifest {
     pub policy: Policy,
     /// What it is about.
     pub content: Content,
+    /// `spec` as it is written; nothing for a Secret or a ConfigMap.
+    pub spec: Arc<Value>,
     /// Where each of its fields stands.
     pub places: Arc<Places>,
     /// The pointer that `content` is found at: `/spec/resource`, `/spec/import/filter`, `/spec`.
@@ -113,6 +115,7 @@ impl Manifest {
         };
         Self {
             key: self.key.sibling(kind, name),
+            spec: Arc::new(spec.clone()),
             content: Content::Resource(spec),
             base: "/spec",
             policy,
@@ -131,6 +134,7 @@ impl Manifest {
             annotations,
             policy,
             content,
+            spec: _,
             places: _,
             base,
         } = self;

@@ -197,6 +197,12 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
         annotations: metadata.annotations,
         policy,
         content: contents.content,
+        spec: Arc::new(
+            shape
+                .and_then(|_| value.get("spec"))
+                .cloned()
+                .unwrap_or_default(),
+        ),
         places: Arc::clone(report.places),
         base: match shape {
             Some(Shape::Enveloped) => contents.base,

@@ -270,6 +270,11 @@ impl Kind for Server {
     const TOLD_BY: &'static [(&'static str, &'static str)] =
         &[("ports", "Port"), ("volumes", "Volume")];
     const LATER: &'static [&'static str] = &["volumes"];
+    const CONFIDENTIAL: &'static [&'static str] = &[
+        "/userData/inline",
+        "/userData/template",
+        "/userData/values/*/value",
+    ];
     const NATIVE_FIELDS: &'static [&'static str] = &[
         "/description",
         "/powerState",

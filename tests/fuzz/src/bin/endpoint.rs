@@ -10,6 +10,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use stackward::daemon::Picture;
 use stackward::daemon::clock::Heartbeat;
+use stackward::daemon::door::Door;
 use stackward::daemon::metrics::Metrics;
 use stackward::daemon::serve::{Shown, bind, serve};
 use tokio_util::sync::CancellationToken;
@@ -22,14 +23,25 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
             .build();
         runtime.expect("a runtime").block_on(async {
             let (listener, address) = bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
-            let (pictures, shown) = tokio::sync::watch::channel(Picture::default());
+            // Manifests were read, so that lists and watches are answered: there is nothing in them.
+            let picture = Picture {
+                loaded: true,
+                ..Picture::default()
+            };
+            let (pictures, shown) = tokio::sync::watch::channel(picture);
             let shown = Shown {
                 pictures: shown,
                 heartbeat: Heartbeat::new(),
                 metrics: Arc::new(Metrics::new().expect("metrics")),
             };
             told.send(address).expect("somebody who listens");
-            serve(listener, shown, CancellationToken::new()).await;
+            serve(
+                vec![listener],
+                shown,
+                Door::open(),
+                CancellationToken::new(),
+            )
+            .await;
             drop(pictures);
         });
     });
