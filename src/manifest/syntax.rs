@@ -411,7 +411,7 @@ mod tests {
             ),
             ("a: 'b'\nc: [1, 2\nd: 3\n", (2, 4), "`[` is not closed"),
             ("a: {b: 1\nc: {d: 2}\n", (1, 4), "`{` is not closed"),
-            ("a: [1, 2}\n", (1, 9), "`[` is closed by `}`"),
+            ("a: [1, 2}\n", (1, 4), "`[` is closed by `}`"),
             ("a: b: c\n", (1, 5), "a second `: ` on one line"),
             (
                 "a: 1\n  b: 2\n",
