@@ -120,7 +120,7 @@ impl Command {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
-            Self::Validate(validate) => validate.execute(),
+            Self::Validate(validate) => validate.execute().await,
             Self::Init(init) => init.execute(),
             Self::Doctor(doctor) => doctor.execute(matches).await,
             Self::Status(status) => status.execute().await,
