@@ -24,6 +24,7 @@ use crate::daemon::remote::Connections;
 use crate::daemon::serve::{self, Shown};
 use crate::daemon::supervisor::{self, Supervisor};
 use crate::daemon::telemetry::{self, NoLog};
+use crate::daemon::webhook::Webhook;
 use crate::daemon::{Daemon, Input, Parts, Picture, watch};
 use crate::engine::Engine;
 use crate::sandbox::Running;
@@ -206,6 +207,13 @@ impl Session {
             clock: Clock::machine(),
             metrics: Arc::clone(&metrics),
         });
+        if let Some(webhook) = &config.webhook {
+            Webhook::new(webhook.clone(), opened.owner.0)?.start(
+                daemon.pictures.clone(),
+                Arc::clone(&metrics),
+                daemon.stop.clone(),
+            )?;
+        }
         let again = Arc::new(Notify::new());
         let scope = config.cloud.scope();
         let loader = Loader::new(
