@@ -72,7 +72,7 @@ async fn what_happens_after_the_first_look_is_told() {
     daemon.line_with("metrics:");
     site.volume("new", 1);
     let told = eventually(&got, "Available", Some("new")).await;
-    assert_eq!(told["text"], "Volume/new is Available");
+    assert_eq!(told["text"], "Volume/default/new is Available");
     assert_eq!(told["object"]["kind"], "Volume");
     assert!(told["object"]["id"].is_string());
 
