@@ -1,20 +1,15 @@
 //! `stackward approve`, `pause`, `resume`: a person's word to a running daemon, through the socket
 //! in its state directory.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde::Deserialize;
 
-use crate::cloud::environment::Environment;
-use crate::config::default_state;
-use crate::daemon::control::SOCKET;
 use crate::manifest::Key;
 
-use super::failure::Advised;
+use super::daemon::Socket;
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:
@@ -68,14 +63,6 @@ pub(super) struct Resume {
     daemon: Socket,
 }
 
-/// Where the daemon is.
-#[derive(Debug, clap::Args)]
-struct Socket {
-    /// The daemon's state directory [default: $STATE_DIRECTORY, else ~/.local/state/stackward]
-    #[arg(long, value_name = "DIR", env = "STACKWARD_STATE_DIR")]
-    state_dir: Option<PathBuf>,
-}
-
 #[derive(Debug, Deserialize)]
 struct Frozen {
     hash: String,
@@ -127,44 +114,4 @@ impl Resume {
         anstream::println!("resumed");
         Ok(ExitCode::SUCCESS)
     }
-}
-
-impl Socket {
-    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Vec<u8>> {
-        let environment = Environment::of_process();
-        let variable = |name: &str| environment.var(name).map(str::to_owned);
-        let directory = self.state_dir.clone().or_else(|| default_state(&variable));
-        let directory = directory.context("give --state-dir, or set HOME")?;
-        let socket = directory.join(SOCKET);
-        let client = reqwest::Client::builder()
-            .unix_socket(socket.clone())
-            .timeout(Duration::from_secs(30))
-            .build()?;
-        let request = client.request(method, format!("http://daemon/{path}"));
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| unreachable(&socket, &error))?;
-        let status = answer.status();
-        let body = answer.bytes().await?.to_vec();
-        if !status.is_success() {
-            let words = String::from_utf8_lossy(&body).into_owned();
-            return Err(match status {
-                StatusCode::CONFLICT => {
-                    Advised::error(words, "`stackward approve` shows what waits")
-                }
-                _ => anyhow::Error::msg(words),
-            });
-        }
-        Ok(body)
-    }
-}
-
-fn unreachable(socket: &Path, error: &reqwest::Error) -> anyhow::Error {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let hint = "is the daemon running, as this user, with this --state-dir? With --once, or a simulated cloud without one, there is none to talk to";
-    Advised::error(format!("no answer at {}: {cause}", socket.display()), hint)
 }

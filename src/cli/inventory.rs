@@ -21,9 +21,10 @@ use crate::kinds::marker::Owner;
 use crate::manifest::Key;
 use crate::store::{Store, StoreError};
 
+use super::daemon::Address;
 use super::failure::Advised;
 use super::output::{self, Output, Row};
-use super::{connect, embedded, status};
+use super::{connect, embedded};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,14 +61,9 @@ pub(super) struct Inventory {
     /// Owner whose resources count as managed, if there is no journal that says so
     #[arg(long, value_name = "UUID", env = "STACKWARD_OWNER")]
     owner: Option<Uuid>,
-    /// Address of a running daemon, which is asked when it has the journal open
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9797",
-        env = "STACKWARD_ADDRESS"
-    )]
-    address: String,
+    // A running daemon is asked when it has the journal open.
+    #[command(flatten)]
+    address: Address,
 }
 
 impl Inventory {
@@ -129,10 +125,13 @@ impl Inventory {
         match Store::peek(&directory) {
             Ok((journal, owner)) => ours.learn(&journal, self.owner.map(Owner).or(owner)),
             // A daemon is at work, and knows.
-            Err(StoreError::InUse(_)) => match status::fetch(&self.address).await {
-                Ok(status) => ours.ask(&status),
-                Err(error) => ours.doubt = Some(format!("{error:#}")),
-            },
+            Err(StoreError::InUse(_)) => {
+                let asked = async { self.address.daemon()?.status().await };
+                match asked.await {
+                    Ok(status) => ours.ask(&status),
+                    Err(error) => ours.doubt = Some(format!("{error:#}")),
+                }
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(ours)

@@ -2,9 +2,11 @@
 //!
 //! Results go to stdout, diagnostics and the log to stderr. What an exit status means is in `exit`.
 
+mod changes;
 mod completions;
 mod connect;
 mod control;
+mod daemon;
 mod doctor;
 mod embedded;
 mod exit;
@@ -13,6 +15,7 @@ mod export;
 mod failure;
 mod fields;
 mod generated;
+mod get;
 mod init;
 mod inventory;
 mod man;
@@ -21,9 +24,11 @@ mod plan;
 mod problems;
 mod progress;
 mod reference;
+mod resources;
 mod run;
 mod sandbox;
 mod schema;
+mod sheet;
 mod standing;
 mod status;
 mod table;
@@ -75,6 +80,7 @@ enum Command {
     Init(init::Init),
     Doctor(Box<doctor::Doctor>),
     Status(status::Status),
+    Get(get::Get),
     Approve(control::Approve),
     Pause(control::Pause),
     Resume(control::Resume),
@@ -124,6 +130,7 @@ impl Command {
             Self::Init(init) => init.execute(),
             Self::Doctor(doctor) => doctor.execute(matches).await,
             Self::Status(status) => status.execute().await,
+            Self::Get(get) => get.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,

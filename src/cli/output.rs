@@ -100,13 +100,17 @@ pub(super) fn document(document: &Value, form: Form) -> anyhow::Result<String> {
 
 /// Writes an answer to stdout. Who reads it may have gone away: that is no fault of ours.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// Writes a part of an answer that goes on; says whether anybody still reads it.
+pub(super) fn print_on(text: &str) -> anyhow::Result<bool> {
     use std::io::Write as _;
     let mut out = anstream::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to stdout")
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to stdout"),
     }
 }
 

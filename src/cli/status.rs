@@ -1,12 +1,10 @@
 //! `stackward status`: how a running daemon is doing.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::Value;
 
-use super::failure::Advised;
+use super::daemon::Address;
 use super::output::{self, List, Output, Row};
 use super::standing::clean;
 
@@ -25,21 +23,15 @@ The exit status is 0 when every object is Available and nothing is left to do, a
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Status {
-    /// Address of the daemon's endpoint
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9797",
-        env = "STACKWARD_ADDRESS"
-    )]
-    address: String,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    address: Address,
 }
 
 impl Status {
     pub(super) async fn execute(self) -> anyhow::Result<ExitCode> {
-        let status = fetch(&self.address).await?;
+        let status = self.address.daemon()?.status().await?;
         output::print(&list(&status).text(self.output.form)?)?;
         let done = objects(&status).all(|(_, object)| is_done(object));
         Ok(if done {
@@ -48,35 +40,6 @@ impl Status {
             ExitCode::FAILURE
         })
     }
-}
-
-/// What a daemon says of itself.
-pub(super) async fn fetch(address: &str) -> anyhow::Result<Value> {
-    let base = match address.contains("://") {
-        true => address.to_owned(),
-        false => format!("http://{address}"),
-    };
-    let address = format!("{}/status", base.trim_end_matches('/'));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()?;
-    let unreachable = |error: reqwest::Error| {
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let hint = "is the daemon running? --address says where: the one that it prints or logs";
-        Advised::error(format!("no answer from {address}: {cause}"), hint)
-    };
-    let answer = client.get(&address).send().await.map_err(unreachable)?;
-    let status = answer.status();
-    let body = answer.bytes().await.map_err(unreachable)?;
-    if !status.is_success() {
-        let hint = "is it a stackward that listens there?";
-        return Err(Advised::error(format!("{address} answered {status}"), hint));
-    }
-    serde_json::from_slice(&body).with_context(|| format!("{address} gave no status"))
 }
 
 fn objects(status: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -1,0 +1,220 @@
+//! The commands that ask a running daemon, as a person runs them: what is there, and what is said when
+//! it cannot be asked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says where"
+)]
+
+mod site;
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Output;
+
+use serde_json::Value;
+use site::{Daemon, PATIENCE, Site, cloud, err, out, with};
+use stackward::sandbox::Running;
+
+const MORE: &str = "\
+apiVersion: stackward.dev/v1alpha1
+kind: Network
+metadata: {name: net, namespace: team, labels: {app: blog}}
+spec: {resource: {}}
+---
+apiVersion: stackward.dev/v1alpha1
+kind: Subnet
+metadata: {name: sub, namespace: team}
+spec: {resource: {networkRef: net, ipVersion: 4, cidr: 10.1.0.0/24}}
+";
+
+/// A daemon that has made volumes `a` and `b`, and a network with a subnet in the namespace `team`.
+struct Town {
+    site: Site,
+    _cloud: Running,
+    _daemon: Daemon,
+    address: String,
+}
+
+impl Town {
+    async fn new() -> Self {
+        let cloud = cloud().await;
+        let site = Site::new(&[("a", 1), ("b", 2)]);
+        fs::write(site.manifests().join("more.yaml"), MORE).unwrap();
+        site.clouds(&cloud.clouds_yaml());
+        let brisk = ["--listen", "127.0.0.1:0", "--poll-interval", "1s"];
+        let daemon = Daemon::start(site.command(&with(&brisk)));
+        let line = daemon.line_with("metrics:   http://");
+        let address = line.split("http://").nth(1).unwrap();
+        let address = address.split('/').next().unwrap().to_owned();
+        let _: String = daemon.line_with("All 4 objects are Available");
+        Self {
+            site,
+            _cloud: cloud,
+            _daemon: daemon,
+            address,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.site.command(arguments);
+        command.env("STACKWARD_ADDRESS", &self.address);
+        command.output().unwrap()
+    }
+
+    /// What a command prints that ends well.
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output)
+    }
+
+    /// What a command says that ends with 1.
+    fn fault(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+        err(&output)
+    }
+}
+
+/// The words of each line.
+fn words(text: &str) -> Vec<Vec<&str>> {
+    text.lines()
+        .map(|it| it.split_whitespace().collect())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_shows_objects_by_kind_name_namespace_and_label() {
+    let town = Town::new().await;
+    let text = town.text(&["get", "volumes"]);
+    let lines = words(&text);
+    assert_eq!(lines[0], ["NAME", "AVAILABLE", "REASON", "ID", "AGE"]);
+    assert_eq!(lines[1][..3], ["a", "True", "InSync"]);
+    assert_eq!((lines[2][0], lines.len()), ("b", 3));
+    let wide = town.text(&["get", "vol", "b", "-o", "wide"]);
+    assert_eq!(words(&wide)[0][5..], ["MESSAGE", "CLOUD"]);
+    assert_eq!(words(&wide)[1].last(), Some(&"sandbox-admin"));
+
+    // Several kinds are one table; names say their kind.
+    let all = town.text(&["get", "all", "-A"]);
+    let names: Vec<Vec<&str>> = words(&all).iter().map(|it| it[..2].to_vec()).collect();
+    assert_eq!(
+        names,
+        [
+            ["NAMESPACE", "NAME"],
+            ["team", "Network/net"],
+            ["team", "Subnet/sub"],
+            ["default", "Volume/a"],
+            ["default", "Volume/b"],
+        ]
+    );
+    let blog = town.text(&["get", "all", "-A", "-l", "app=blog", "-o", "name"]);
+    assert_eq!(blog, "Network/team/net\n");
+    let named = town.text(&["get", "Volume/b", "Network/team/net", "-o", "name"]);
+    assert_eq!(named, "Volume/b\nNetwork/team/net\n");
+    let anywhere = town.text(&["get", "net", "net", "-A"]);
+    assert!(anywhere.contains("team"), "{anywhere}");
+    let spaces = town.text(&["get", "ns", "-o", "name"]);
+    assert_eq!(spaces, "Namespace/default\nNamespace/team\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_gives_programs_the_whole_objects() {
+    let town = Town::new().await;
+    let one: Value = serde_json::from_str(&town.text(&["get", "volume/a", "-o", "json"])).unwrap();
+    assert_eq!(
+        (&one["kind"], &one["spec"]["resource"]["size"]),
+        (&"Volume".into(), &1.into())
+    );
+    let several = town.text(&["get", "volumes,subnets", "-A", "-o", "json"]);
+    let several: Value = serde_json::from_str(&several).unwrap();
+    assert_eq!(several["kind"], "List");
+    assert_eq!(several["items"].as_array().unwrap().len(), 3);
+    let yaml = town.text(&["get", "volumes", "-o", "yaml"]);
+    assert!(yaml.contains("kind: VolumeList"), "{yaml}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_says_what_is_not_there_and_what_was_meant() {
+    let town = Town::new().await;
+    for (arguments, part) in [
+        (
+            &["get", "volumess"][..],
+            "there is no kind `volumess`\n  hint: did you mean `volumes`?",
+        ),
+        (
+            &["get", "volume", "c", "a"],
+            "there is no Volume `c` in namespace default\n  hint: did you mean",
+        ),
+        (
+            &["get", "net", "net"],
+            "there is one in namespace team: -n team",
+        ),
+        (&["get", "volume/a", "b"], "KIND/NAME"),
+        (&["get", "volumes", "-l", "a b"], "label selector"),
+        (&["get", "volumes,networks", "-w"], "only one thing"),
+        (&["get", "volume", "a", "-l", "x=y"], "exclude each other"),
+    ] {
+        let fault = town.fault(arguments);
+        assert!(fault.contains(part), "{arguments:?}: {fault}");
+    }
+    // What is there is shown all the same.
+    let some = town.run(&["get", "volume", "a", "c"]);
+    assert!(out(&some).contains("\na "), "{}", out(&some));
+    let none = town.run(&["get", "servers"]);
+    assert_eq!((none.status.code(), out(&none).as_str()), (Some(0), ""));
+    assert_eq!(
+        err(&none),
+        "no servers in namespace default; -A looks in all\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_goes_on_with_what_changes() {
+    let town = Town::new().await;
+    let mut command = town.site.command(&["get", "volumes", "-w"]);
+    command.env("STACKWARD_ADDRESS", &town.address);
+    let watch = Daemon::start(command);
+    let _: String = watch.line_with("b ");
+    town.site.volume("new", 1);
+    let line = watch.line_with("new ");
+    assert!(!line.contains("NAME"), "{line}");
+    let line = watch.line_with("True");
+    assert!(line.starts_with("new "), "{line}");
+}
+
+#[test]
+fn a_daemon_that_cannot_be_asked_is_said_with_a_hint() {
+    let site = Site::new(&[]);
+    let fault = |address: &str| {
+        let output = site.run(&["get", "volumes", "--address", address]);
+        assert_eq!(output.status.code(), Some(1));
+        err(&output)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let stranger = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _: usize = stream.read(&mut [0; 4096]).unwrap();
+        let page = "<html>";
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\n";
+        stream
+            .write_all(format!("{head}{page}").as_bytes())
+            .unwrap();
+    });
+    let said = fault(&address);
+    assert!(
+        said.contains("is it a stackward that listens there?"),
+        "{said}"
+    );
+    stranger.join().unwrap();
+    // Nobody listens there any more.
+    let said = fault(&address);
+    assert!(said.contains("is the daemon running?"), "{said}");
+    let said = fault("ftp://gateway");
+    assert!(said.contains("address is not understood"), "{said}");
+}
