@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sim::{Fault, Sim, View, assemble};
 use stackward::engine::Event;
+use stackward::engine::guard::Control;
 use stackward::engine::scope::Scope;
 use stackward::manifest::Key;
 use stackward::sandbox::{Effect, Omission, Rule};
@@ -78,6 +79,22 @@ fn refused() -> Effect {
         body: json!({"NeutronError": {"type": "BadRequest", "message": "no", "detail": ""}}),
         headers: Vec::new(),
     }
+}
+
+#[test]
+fn a_look_that_is_asked_for_makes_nothing_twice() {
+    let mut sim = Sim::new(1);
+    lists_lag(&mut sim);
+    sim.world.add_fault(on_create(Effect::DoAndDrop).times(1));
+    sim.declare(&groups(1));
+    for _ in 0..90 {
+        sim.run_for(Duration::from_secs(1));
+        sim.feed(Event::Control(Control::Reconcile(key("g0"))));
+    }
+    assert_eq!(sim.writes().len(), 1, "{:?}", sim.writes());
+    sim.world.clear_faults();
+    settle(&mut sim);
+    assert_eq!(there(&mut sim).len(), 1);
 }
 
 #[test]

@@ -218,3 +218,180 @@ fn a_daemon_that_cannot_be_asked_is_said_with_a_hint() {
     let said = fault("ftp://gateway");
     assert!(said.contains("address is not understood"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_tells_conditions_references_specs_and_events() {
+    let town = Town::new().await;
+    let text = town.text(&["describe", "subnet", "sub", "-n", "team"]);
+    for part in [
+        "Name:            sub\n",
+        "Namespace:       team\n",
+        "Cloud:           sandbox-admin\n",
+        "State:           Available\n",
+        "Refers To:\n  OBJECT            STATE\n  Network/team/net  Available\n",
+        "Conditions:\n",
+        "  Available    True ",
+        "Spec:\n",
+        "    networkRef: net\n",
+        "In The Cloud:\n",
+        "Events:\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    let text = town.text(&["describe", "Network/team/net"]);
+    assert!(
+        text.contains("Referred To By:\n  OBJECT           STATE\n  Subnet/team/sub "),
+        "{text}"
+    );
+    assert!(text.contains("Labels:          app=blog\n"), "{text}");
+    let all = town.text(&["describe", "volumes"]);
+    assert_eq!(
+        all.matches("\nKind:            Volume\n").count(),
+        2,
+        "{all}"
+    );
+    let json = town.text(&["describe", "subnet/team/sub", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["refersTo"], serde_json::json!(["Network/team/net"]));
+    assert!(
+        json["events"].as_array().is_some_and(|it| !it.is_empty()),
+        "{json:#}"
+    );
+    let fault = town.fault(&["describe", "volume", "aa"]);
+    assert!(fault.contains("there is no Volume `aa`"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_told_in_their_order_and_as_they_happen() {
+    let town = Town::new().await;
+    let text = town.text(&["events", "-A"]);
+    let lines = words(&text);
+    assert_eq!(lines[0][..3], ["NAMESPACE", "LAST", "SEEN"]);
+    for object in ["network/net", "subnet/sub", "volume/a", "volume/b"] {
+        assert!(text.contains(object), "{object} is not in:\n{text}");
+    }
+    let json: Value = serde_json::from_str(&town.text(&["events", "-A", "-o", "json"])).unwrap();
+    let times: Vec<&str> = json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["lastTimestamp"].as_str().unwrap())
+        .collect();
+    assert!(times.len() >= 8 && times.is_sorted(), "{times:?}");
+    let one = town.text(&["events", "--for", "volume/a"]);
+    assert!(
+        one.contains("volume/a") && !one.contains("volume/b"),
+        "{one}"
+    );
+    let none = town.run(&["events", "--type", "warning"]);
+    assert_eq!(
+        (out(&none).as_str(), err(&none).as_str()),
+        ("", "no events\n")
+    );
+
+    let mut command = town.site.command(&["events", "-w"]);
+    command.env("STACKWARD_ADDRESS", &town.address);
+    let watch = Daemon::start(command);
+    let _: String = watch.line_with("volume/b");
+    town.site.volume("new", 1);
+    let _: String = watch.line_with("volume/new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_ends_when_it_is_so_and_else_says_why_not() {
+    let town = Town::new().await;
+    let available = "--for=condition=Available";
+    assert_eq!(
+        town.text(&["wait", "volume/a", "Network/team/net", available]),
+        "Volume/a condition met\nNetwork/team/net condition met\n"
+    );
+    let all = town.text(&[
+        "wait",
+        "all",
+        "--all",
+        "-A",
+        "--for=condition=Progressing=False",
+    ]);
+    assert_eq!(all.lines().count(), 4, "{all}");
+
+    // It is not declared yet when the waiting begins.
+    let mut command = town
+        .site
+        .command(&["wait", "volume", "new", available, "--timeout=50s"]);
+    command.env("STACKWARD_ADDRESS", &town.address);
+    let mut waiting = Daemon::start(command);
+    town.site.volume("new", 1);
+    let _: String = waiting.line_with("Volume/new condition met");
+    assert_eq!(waiting.end(), Some(0));
+
+    let fault = town.fault(&["wait", "volume/a", "volume/c", available, "--timeout=1s"]);
+    assert!(
+        fault.contains("not so after 1s:\n  Volume/c: no manifest declares it\n"),
+        "{fault}"
+    );
+    let fault = town.fault(&["wait", "volume/a", "--for=delete", "--timeout=0"]);
+    assert!(fault.contains("Volume/a: "), "{fault}");
+    let fault = town.fault(&["wait", "servers", "--all", available]);
+    assert!(fault.contains("there is nothing to wait for"), "{fault}");
+    assert_eq!(
+        town.text(&["wait", "server/db", "--for=delete"]),
+        "Server/db deleted\n"
+    );
+    let fault = town.fault(&["wait", "volumes", available]);
+    assert!(fault.contains("--all or --selector"), "{fault}");
+    assert_eq!(
+        town.run(&["wait", "volume/a", "--for=jsonpath=x"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tree_shows_what_needs_what() {
+    let town = Town::new().await;
+    assert_eq!(
+        town.text(&["tree"]),
+        "Subnet/team/sub  Available\n└── Network/team/net  Available\nVolume/a  Available\n\
+         Volume/b  Available\n"
+    );
+    assert_eq!(
+        town.text(&["tree", "Network/team/net", "--reverse"]),
+        "Network/team/net  Available\n└── Subnet/team/sub  Available\n"
+    );
+    assert_eq!(
+        town.text(&["tree", "volumes", "-o", "name"]),
+        "Volume/a\nVolume/b\n"
+    );
+    let json: Value =
+        serde_json::from_str(&town.text(&["tree", "-n", "team", "-o", "json"])).unwrap();
+    assert_eq!(
+        json["objects"][0]["refersTo"],
+        serde_json::json!(["Network/team/net"])
+    );
+    let fault = town.fault(&["tree", "Volume/aa"]);
+    assert!(fault.contains("did you mean `Volume/a`?"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconcile_is_said_to_the_socket_and_looks_at_once() {
+    let town = Town::new().await;
+    let said = town.text(&[
+        "reconcile",
+        "volume/a",
+        "Network/team/net",
+        "--state-dir",
+        "state",
+    ]);
+    assert_eq!(
+        said,
+        "Volume/a is looked at now\nNetwork/team/net is looked at now\n"
+    );
+    let fault = town.fault(&["reconcile", "volume/aa", "--state-dir", "state"]);
+    assert!(
+        fault.contains("no manifest declares Volume/aa; did you mean Volume/a?"),
+        "{fault}"
+    );
+    let fault = town.fault(&["reconcile", "volume/a", "--state-dir", "nowhere"]);
+    assert!(fault.contains("is the daemon running"), "{fault}");
+}

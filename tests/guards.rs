@@ -236,6 +236,51 @@ fn nothing_is_written_while_paused_also_after_a_restart() {
 }
 
 #[test]
+fn a_look_that_is_asked_for_waits_out_no_error_and_ends_no_guard() {
+    let mut sim = with_groups(5, |_| {});
+    let no = Effect::Answer {
+        status: 400,
+        body: json!({"NeutronError": {"type": "BadRequest", "message": "no", "detail": ""}}),
+        headers: Vec::new(),
+    };
+    sim.world.add_fault(
+        Rule::new("network", no)
+            .on("POST", "/v2.0/security-groups")
+            .times(1000),
+    );
+    sim.declare(&groups(6));
+    sim.run_for(20 * MINUTE);
+    sim.world.clear_faults();
+    let moment = Duration::from_secs(5);
+    sim.run_for(moment);
+    assert_eq!((there(&mut sim), reason(&sim, "g5")), (5, "Backoff"));
+    let look = |name: &str| Event::Control(Control::Reconcile(key(name)));
+    // That of another object changes nothing for this one.
+    sim.feed(look("g4"));
+    sim.run_for(moment);
+    assert_eq!(there(&mut sim), 5);
+    sim.feed(look("g5"));
+    sim.run_for(moment);
+    assert_eq!((there(&mut sim), reason(&sim, "g5")), (6, "InSync"));
+
+    let unmoved = |sim: &mut Sim, name: &str, why: &str| {
+        let writes = sim.writes().len();
+        for _ in 0..120 {
+            sim.feed(look(name));
+            sim.run_for(moment);
+        }
+        assert_eq!((sim.writes().len(), reason(sim, name)), (writes, why));
+    };
+    // Four of six is more than may go without a word.
+    sim.declare(&groups(2));
+    unmoved(&mut sim, "g5", "Frozen");
+    sim.declare(&groups(6));
+    sim.feed(Event::Control(Control::Pause));
+    sim.declare(&groups(7));
+    unmoved(&mut sim, "g6", "Suspended");
+}
+
+#[test]
 fn an_observer_writes_nothing_and_says_what_differs() {
     let mut sim = with_groups(2, |_| {});
     sim.settings.observe_only = true;

@@ -287,3 +287,56 @@ fn an_open_address_that_others_reach_is_warned_of() {
         "web.yml"
     ]));
 }
+
+#[test]
+fn commands_come_in_with_an_authority_and_a_password_or_say_what_they_lack() {
+    let (site, authority) = (Site::new(&[("a", 1)]), Authority::new());
+    authority.serve(&site);
+    write(&site, "ca.pem", &authority.0.pem());
+    write(&site, "password", "right\n");
+    write(&site, "web.yml", &(TLS.to_owned() + &users("right")));
+    let (_daemon, url) = started(&site);
+    let get = |more: &[&str], password: Option<&str>| {
+        let mut command = site.command(&["get", "volumes", "--address", &url]);
+        command.args(more);
+        command.envs(password.map(|it| ("STACKWARD_PASSWORD", it)));
+        command.output().unwrap()
+    };
+    let ca = ["--ca-file", "ca.pem"];
+    let me = ["--ca-file", "ca.pem", "--user", "prometheus"];
+    let file = [&me[..], &["--password-file", "password"]].concat();
+    for (more, password, hint) in [
+        (&me[..0], None, "--ca-file names the authority"),
+        (&ca[..], None, "give --user with STACKWARD_PASSWORD"),
+        (&me[..], None, "prometheus has no password"),
+        (
+            &me[..],
+            Some("wrong"),
+            "does not accept this name and password",
+        ),
+        (
+            &["--ca-file", "password"],
+            None,
+            "no certificate in password",
+        ),
+    ] {
+        let output = get(more, password);
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        let said = err(&output);
+        assert!(
+            said.contains(hint) && !said.contains("wrong"),
+            "{more:?}: {said}"
+        );
+    }
+    for output in [get(&me, Some("right")), get(&file, None)] {
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    }
+    // Without TLS nobody answers.
+    let plain = url.replace("https://", "http://");
+    let output = site.run(&["get", "volumes", "--address", &plain]);
+    assert!(
+        err(&output).contains("it may speak TLS"),
+        "{}",
+        err(&output)
+    );
+}

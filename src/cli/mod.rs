@@ -7,8 +7,10 @@ mod completions;
 mod connect;
 mod control;
 mod daemon;
+mod describe;
 mod doctor;
 mod embedded;
+mod events;
 mod exit;
 mod explain;
 mod export;
@@ -23,6 +25,7 @@ mod output;
 mod plan;
 mod problems;
 mod progress;
+mod reconcile;
 mod reference;
 mod resources;
 mod run;
@@ -32,7 +35,9 @@ mod sheet;
 mod standing;
 mod status;
 mod table;
+mod tree;
 mod validate;
+mod wait;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -80,7 +85,12 @@ enum Command {
     Init(init::Init),
     Doctor(Box<doctor::Doctor>),
     Status(status::Status),
-    Get(get::Get),
+    Get(Box<get::Get>),
+    Describe(Box<describe::Describe>),
+    Events(Box<events::Events>),
+    Wait(Box<wait::Wait>),
+    Tree(Box<tree::Tree>),
+    Reconcile(reconcile::Reconcile),
     Approve(control::Approve),
     Pause(control::Pause),
     Resume(control::Resume),
@@ -131,6 +141,11 @@ impl Command {
             Self::Doctor(doctor) => doctor.execute(matches).await,
             Self::Status(status) => status.execute().await,
             Self::Get(get) => get.execute().await,
+            Self::Describe(describe) => describe.execute().await,
+            Self::Events(events) => events.execute().await,
+            Self::Wait(wait) => wait.execute().await,
+            Self::Tree(tree) => tree.execute().await,
+            Self::Reconcile(reconcile) => reconcile.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,

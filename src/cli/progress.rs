@@ -200,7 +200,8 @@ pub(super) fn summary(snapshot: &Snapshot) -> String {
     text
 }
 
-fn color(word: &str) -> Style {
+/// The colour of a standing's word.
+pub(super) fn color(word: &str) -> Style {
     match word {
         "Available" => Style::new().green(),
         "Blocked" | "Stopped" => Style::new().red(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::engine::scope::Scope;
 use crate::engine::snapshot::{ObjectView, Snapshot};
 use crate::engine::status::Truth;
@@ -26,44 +28,84 @@ pub(super) enum Prospect {
     Moving,
 }
 
+/// A condition, wherever it is told.
+struct Said<'a> {
+    holds: bool,
+    reason: &'a str,
+    message: &'a str,
+}
+
+/// What decides beside the conditions.
+struct Facts<'a> {
+    deleting: bool,
+    reason: &'a str,
+    id: Option<&'a str>,
+}
+
 impl Standing {
     pub(super) fn of(object: &ObjectView) -> Self {
-        let status = &object.status;
+        let facts = Facts {
+            deleting: object.deleting,
+            reason: object.reason,
+            id: object.status.id.as_deref(),
+        };
+        Self::judge(&facts, |kind| {
+            let it = object.status.condition(kind)?;
+            Some(Said {
+                holds: it.status == Truth::True,
+                reason: it.reason,
+                message: &it.message,
+            })
+        })
+    }
+
+    /// Of an object as the daemon's `/status` tells it.
+    pub(super) fn read(object: &Value) -> Self {
+        let facts = Facts {
+            deleting: object["deleting"] == true,
+            reason: object["reason"].as_str().unwrap_or_default(),
+            id: object["status"]["id"].as_str(),
+        };
+        Self::judge(&facts, |kind| {
+            let conditions = object["status"]["conditions"].as_array()?;
+            let it = conditions.iter().find(|it| it["type"] == kind)?;
+            Some(Said {
+                holds: it["status"] == "True",
+                reason: it["reason"].as_str().unwrap_or_default(),
+                message: it["message"].as_str().unwrap_or_default(),
+            })
+        })
+    }
+
+    fn judge<'a>(facts: &Facts<'_>, condition: impl Fn(&str) -> Option<Said<'a>>) -> Self {
         let message = |kind| {
-            let condition = status.condition(kind);
-            condition.map(|it| clean(&it.message)).unwrap_or_default()
+            condition(kind)
+                .map(|it| clean(it.message))
+                .unwrap_or_default()
         };
-        let holds = |kind| {
-            status
-                .condition(kind)
-                .is_some_and(|it| it.status == Truth::True)
-        };
-        let failing = status
-            .condition("Progressing")
-            .is_some_and(|it| it.reason == "TransientError");
+        let holds = |kind| condition(kind).is_some_and(|it| it.holds);
+        let progressing = condition("Progressing").is_none_or(|it| it.holds);
+        let failing = condition("Progressing").is_some_and(|it| it.reason == "TransientError");
         let (word, detail) = if holds("Blocked") {
             ("Blocked", message("Blocked"))
         } else if holds("Suspended") {
             ("Suspended", message("Suspended"))
         } else if failing {
             ("Retrying", message("Progressing"))
-        } else if object.deleting {
+        } else if facts.deleting {
             ("Deleting", message("Progressing"))
-        } else if status.is_available() && !status.is_progressing() {
-            (
-                "Available",
-                status.id.as_deref().map(clean).unwrap_or_default(),
-            )
-        } else if !status.is_progressing() {
+        } else if holds("Available") && !progressing {
+            ("Available", facts.id.map(clean).unwrap_or_default())
+        } else if !progressing {
             ("Stopped", message("Available"))
-        } else if object.reason == "Doing" {
-            let word = if status.id.is_none() {
+        } else if facts.reason == "Doing" {
+            let word = if facts.id.is_none() {
                 "Creating"
             } else {
                 "Changing"
             };
             (word, message("Progressing"))
-        } else if matches!(object.reason, "Moving" | "Settling") {
+        } else if matches!(facts.reason, "Moving" | "Settling") {
             ("Building", message("Progressing"))
         } else {
             ("Waiting", message("Progressing"))

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::guard::Control;
 use crate::engine::snapshot::Snapshot;
+use crate::manifest::{Key, did_you_mean};
 
 use super::{Input, Picture, serve};
 
@@ -72,6 +73,7 @@ impl Socket {
             .route("/approve/{hash}", post(approve))
             .route("/pause", post(pause))
             .route("/resume", post(resume))
+            .route("/reconcile/{kind}/{namespace}/{name}", post(reconcile))
             .with_state(Desk { inputs, pictures });
         serve::accept(&self.listener, router, stop).await;
     }
@@ -130,4 +132,25 @@ async fn pause(State(desk): State<Desk>) -> Response {
 
 async fn resume(State(desk): State<Desk>) -> Response {
     desk.tell(Control::Resume).await
+}
+
+async fn reconcile(
+    State(desk): State<Desk>,
+    Named((kind, namespace, name)): Named<(String, String, String)>,
+) -> Response {
+    let key = Key::new(kind, namespace, name);
+    let snapshot = desk.snapshot();
+    if snapshot.objects.contains_key(&key) {
+        return desk.tell(Control::Reconcile(key)).await;
+    }
+    let names: Vec<String> = snapshot
+        .objects
+        .keys()
+        .map(|it| it.short().to_string())
+        .collect();
+    let wanted = key.short().to_string();
+    let near = did_you_mean(&wanted, names.iter().map(String::as_str));
+    let near = near.map_or_else(String::new, |it| format!("; did you mean {it}?"));
+    let words = format!("no manifest declares {wanted}{near}");
+    (StatusCode::NOT_FOUND, words).into_response()
 }

@@ -115,6 +115,8 @@ pub enum Control {
     Pause,
     /// Write again.
     Resume,
+    /// Look at this object now. A matter of time only: no guard, budget or grace hears of it.
+    Reconcile(Key),
 }
 
 /// What is known of the deletions that are due.
@@ -163,10 +165,11 @@ impl Engine {
     }
 
     /// A person's word.
-    pub(super) fn control(&mut self, control: &Control) {
+    pub(super) fn control(&mut self, control: &Control, now: Timestamp) {
         self.visible = true;
         self.dirty.extend(self.work.keys().cloned());
         match control {
+            Control::Reconcile(key) => self.look_now(key, now),
             Control::Pause => self.change(Change::Pause(true)),
             Control::Resume => {
                 self.rival = None;

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod inventory;
 pub mod journal;
 mod lists;
+mod look;
 mod observe;
 mod outcome;
 pub mod pace;
@@ -316,7 +317,7 @@ impl Engine {
             }
             Event::Called { ticket, result } => self.called(ticket, result, now, &mut effects),
             Event::Recorded { ticket, result } => self.recorded(ticket, result, now, &mut effects),
-            Event::Control(control) => self.control(&control),
+            Event::Control(control) => self.control(&control, now),
             Event::Alarm => {}
         }
         self.run(now, &mut effects);
