@@ -5,10 +5,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "the settings may be in a file")]
 
+mod values;
+mod webhook;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,9 +18,11 @@ use uuid::Uuid;
 
 use crate::engine::Settings;
 use crate::engine::guard::{Percent, Prune};
-use crate::engine::scope::Scope;
 use crate::kinds::marker::Owner;
-use crate::manifest::{duration_text, parse_duration};
+use crate::manifest::duration_text;
+
+pub use values::{CloudChoice, Listen, LogFormat, Span, State};
+pub use webhook::{Address, Form, Webhook};
 
 /// The name of the cloud that is simulated inside of the process.
 pub const SANDBOX: &str = "sandbox";
@@ -63,6 +67,24 @@ pub struct Flags {
         help_heading = "Daemon"
     )]
     pub web_config: Option<PathBuf>,
+    /// Address that is told what happens (http, https); no address, no notices
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STACKWARD_WEBHOOK_URL",
+        hide_env_values = true,
+        help_heading = "Notifications"
+    )]
+    pub webhook_url: Option<Address>,
+    /// What a notice looks like [default: json]
+    #[arg(long, value_name = "FORM", help_heading = "Notifications")]
+    pub webhook_format: Option<Form>,
+    /// File with the bearer token that is sent along
+    #[arg(long, value_name = "FILE", help_heading = "Notifications")]
+    pub webhook_token_file: Option<PathBuf>,
+    /// Notices in one minute; more of them wait [default: 60]
+    #[arg(long, value_name = "N", help_heading = "Notifications")]
+    pub webhook_rate: Option<usize>,
     /// How often the cloud is looked at when nothing moves [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Daemon")]
     pub poll_interval: Option<Span>,
@@ -135,6 +157,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// How it is guarded.
     pub web_config: Option<PathBuf>,
+    /// Who is told what happens.
+    pub webhook: Option<Webhook>,
     /// How often the directory is read anyway.
     pub rescan_interval: Duration,
     /// How long `--once` tries.
@@ -159,6 +183,7 @@ impl Config {
             owner,
             listen,
             web_config,
+            webhook,
             rescan_interval,
             timeout,
             log_format,
@@ -172,114 +197,13 @@ impl Config {
             && *owner == other.owner
             && *listen == other.listen
             && *web_config == other.web_config
+            && *webhook == other.webhook
             && *rescan_interval == other.rescan_interval
             && *timeout == other.timeout
             && *log_format == other.log_format
             && *log_level == other.log_level
     }
 }
-
-/// The default cloud.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CloudChoice {
-    /// None was named: the only one of clouds.yaml, or the `OS_*` variables.
-    Default,
-    /// A cloud of clouds.yaml.
-    Named(String),
-    /// A simulated one inside of this process.
-    Sandbox,
-}
-
-impl CloudChoice {
-    /// The choice for a value of `--cloud`.
-    #[must_use]
-    pub fn new(name: Option<&str>) -> Self {
-        match name {
-            None | Some("") => Self::Default,
-            Some(SANDBOX) => Self::Sandbox,
-            Some(name) => Self::Named(name.to_owned()),
-        }
-    }
-
-    /// The scope of manifests that name no cloud.
-    #[must_use]
-    pub fn scope(&self) -> Scope {
-        match self {
-            Self::Default => Scope::new("default"),
-            Self::Named(name) => Scope::new(name.as_str()),
-            Self::Sandbox => Scope::new(SANDBOX),
-        }
-    }
-}
-
-/// Where the journal is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// In this directory.
-    Directory(PathBuf),
-    /// In memory: it ends with the process, as the embedded sandbox does.
-    Memory,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-    /// Entries of the journal, each fact in a field of its own.
-    Journald,
-}
-
-/// A value of `--listen`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listen {
-    /// Nowhere.
-    None,
-    /// At this address.
-    At(SocketAddr),
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Self::None);
-        }
-        let address = text.parse();
-        address.map(Self::At).map_err(|_| {
-            "expected ADDRESS:PORT such as 127.0.0.1:9797 or [::1]:0, or none".to_owned()
-        })
-    }
-}
-
-/// A duration as Kubernetes writes it: `30s`, `10m`, `1h30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        parse_duration(text)
-            .map(Self)
-            .ok_or_else(|| "expected a duration such as 30s, 10m or 1h30m".to_owned())
-    }
-}
-
-macro_rules! deserialize_from_text {
-    ($($name:ty),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-deserialize_from_text!(Listen, Span, Prune, Percent);
 
 /// Something that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -344,6 +268,7 @@ impl Flags {
         let mut flags: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         let paths = flags.manifests.iter_mut().chain(&mut flags.state_dir);
         let paths = paths.chain(&mut flags.web_config);
+        let paths = paths.chain(&mut flags.webhook_token_file);
         for path in paths.chain(&mut flags.allow_files_from) {
             *path = base.join(&path);
         }
@@ -364,6 +289,10 @@ impl Flags {
             owner: self.owner.or(file.owner),
             listen: self.listen.or(file.listen),
             web_config: self.web_config.or(file.web_config),
+            webhook_url: self.webhook_url.or(file.webhook_url),
+            webhook_format: self.webhook_format.or(file.webhook_format),
+            webhook_token_file: self.webhook_token_file.or(file.webhook_token_file),
+            webhook_rate: self.webhook_rate.or(file.webhook_rate),
             poll_interval: self.poll_interval.or(file.poll_interval),
             rescan_interval: self.rescan_interval.or(file.rescan_interval),
             max_in_flight: self.max_in_flight.or(file.max_in_flight),
@@ -466,6 +395,13 @@ impl Flags {
                 "from 1 to 1000 requests may be in flight",
             ));
         }
+        let webhook = Webhook::of(
+            self.webhook_url,
+            self.webhook_format,
+            self.webhook_token_file,
+            self.webhook_rate,
+            &mut wrong,
+        );
         let manifests = self.manifests.unwrap_or_default();
         if let Err(problem) = check_directory("--manifests", &manifests) {
             wrong.push(problem);
@@ -485,6 +421,7 @@ impl Flags {
                 None | Some(Listen::None) => None,
             },
             web_config: self.web_config,
+            webhook,
             rescan_interval,
             timeout,
             log_format: self.log_format,

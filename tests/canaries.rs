@@ -227,8 +227,9 @@ async fn no_secret_is_in_anything_that_comes_out() {
                 ));
             }
         };
-        let offline = ["validate", "--manifests", "manifests"];
-        note(&mut heard, "validate", site.run(&offline));
+        let checked = site.run(&["validate", "manifests"]);
+        assert_ne!(checked.status.code(), Some(2), "the command line is right");
+        note(&mut heard, "validate", checked);
         let mut plan = vec![
             "plan",
             "--manifests",
@@ -246,6 +247,22 @@ async fn no_secret_is_in_anything_that_comes_out() {
             "export",
             site.run(&["export", "--cloud", "sandbox-admin"]),
         );
+        plan.extend(["-o", "json"]);
+        note(&mut heard, "plan -o json", site.run(&plan));
+        for form in ["wide", "json"] {
+            let mut doctor = with(&["-o", form]);
+            doctor[0] = "doctor";
+            note(&mut heard, "doctor", site.run(&doctor));
+            let list = [
+                "inventory",
+                "Server",
+                "--cloud",
+                "sandbox-admin",
+                "-o",
+                form,
+            ];
+            note(&mut heard, "inventory", site.run(&list));
+        }
 
         let log = site.directory.path().join("log");
         let mut command =

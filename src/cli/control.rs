@@ -23,7 +23,20 @@ Examples:
 
 A hash stands for exactly these objects: if anything about them changes, it is another one.";
 
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  stackward pause
+  stackward pause --state-dir /var/lib/stackward";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  stackward resume
+  stackward resume --state-dir /var/lib/stackward";
+
 /// Show the deletions that wait for approval, or approve them
+///
+/// When more would go than the guards let pass, all deletions wait for a person. Without a hash it
+/// shows which these are; with the hash that it shows it approves exactly them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = APPROVE_EXAMPLES)]
 pub(super) struct Approve {
@@ -35,14 +48,21 @@ pub(super) struct Approve {
 }
 
 /// Have the daemon write nothing until `resume`, also after a restart
+///
+/// It goes on looking and reporting. For the time of somebody else's maintenance, or when it does
+/// what it should not.
 #[derive(Debug, clap::Args)]
+#[command(after_help = PAUSE_EXAMPLES)]
 pub(super) struct Pause {
     #[command(flatten)]
     daemon: Socket,
 }
 
 /// End a pause
+///
+/// Also one that the daemon began by itself, since another one seems to write with the same owner.
 #[derive(Debug, clap::Args)]
+#[command(after_help = RESUME_EXAMPLES)]
 pub(super) struct Resume {
     #[command(flatten)]
     daemon: Socket,

@@ -17,23 +17,18 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::cloud::environment::Environment;
-use crate::cloud::profile::{ConfigError, Profile};
-use crate::cloud::{self, Cloud, Options};
-use crate::config::{CloudChoice, SANDBOX};
+use crate::cloud::{self, Cloud};
+use crate::config::CloudChoice;
 use crate::engine::export::{
     self as exporting, Document, LeftOut, Wish, kinds_to_list, kinds_to_look_up, usual_kinds,
 };
 use crate::engine::inventory::{Inventory, Listing};
-use crate::kinds::call::CallError;
+use crate::kinds::KINDS;
 use crate::kinds::erased::AnyKind;
-use crate::kinds::{self, KINDS};
-use crate::manifest::did_you_mean;
 use crate::manifest::write::comment;
-use crate::sandbox::Running;
 
-use super::embedded;
 use super::failure::Advised;
+use super::{connect, embedded};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +41,10 @@ It only reads. Each object adopts the resource that it was made from: `stackward
 and nothing else, and `stackward run` writes the marks of ownership. Kinds that belong to the cloud
 (flavors, users, projects, ...) are exported when --kind names them.";
 
-/// Print manifests of what exists, to take it over.
+/// Print manifests of what exists, to take it over
+///
+/// Writes an object for each resource of a project, with references between them by name, and with
+/// consent to adopt the resource that it was made from. What is left out is said, with the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {
@@ -75,14 +73,8 @@ impl Export {
         let named = named_kinds(&self.kinds)?;
         let choice = CloudChoice::new(self.cloud.as_deref());
         let running = embedded::start(&choice).await?;
-        let profile = profile(&choice, running.as_ref(), self.project.as_deref());
-        let cloud = profile
-            .and_then(|profile| Cloud::new(profile, Options::default()))
-            .map_err(|error| advised(&error.to_string(), error.hint()))?;
-        let place = cloud.scope().await.map_err(|error| match error {
-            CallError::NotSent { message, hint } => advised(&message, hint),
-            other => anyhow::Error::new(other),
-        })?;
+        let (cloud, place) =
+            connect::open(&choice, running.as_ref(), self.project.as_deref()).await?;
         let scope = choice.scope();
         let wish = Wish {
             kinds: if named.is_empty() {
@@ -139,44 +131,7 @@ impl Export {
 }
 
 fn named_kinds(names: &[String]) -> anyhow::Result<Vec<&'static dyn AnyKind>> {
-    let find = |name: &String| {
-        kinds::find(name).ok_or_else(|| {
-            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
-            let hint = match did_you_mean(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the kinds are {}", known.join(", ")),
-            };
-            Advised::error(format!("there is no kind `{name}`"), hint)
-        })
-    };
-    names.iter().map(find).collect()
-}
-
-fn profile(
-    choice: &CloudChoice,
-    running: Option<&Running>,
-    project: Option<&str>,
-) -> Result<Profile, ConfigError> {
-    let environment = Environment::of_process();
-    let profile = match (choice, running) {
-        (_, Some(running)) => {
-            let text = running.clouds_yaml();
-            Profile::from_clouds_yaml(&text, SANDBOX, None, &environment)
-        }
-        (CloudChoice::Named(name), None) => Profile::load(Some(name), &environment),
-        _ => Profile::load(None, &environment),
-    }?;
-    match project {
-        Some(project) => profile.in_project(project),
-        None => Ok(profile),
-    }
-}
-
-fn advised(message: &str, hint: Option<String>) -> anyhow::Error {
-    match hint {
-        Some(hint) => Advised::error(message, hint),
-        None => anyhow::anyhow!("{message}"),
-    }
+    names.iter().map(|name| connect::kind(name)).collect()
 }
 
 fn title(place: &cloud::Scope, count: usize) -> String {

@@ -48,7 +48,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<BadConfigs>() { 2 } else { 1 })
 }
 
-fn words(error: &anyhow::Error) -> String {
+pub(super) fn words(error: &anyhow::Error) -> String {
     if let Some(BadConfigs(problems)) = error.downcast_ref() {
         return problems
             .iter()

@@ -20,6 +20,8 @@ use crate::kinds::field::Class;
 use crate::kinds::schema::schema;
 use crate::manifest::Shape;
 
+use super::reference;
+
 /// Write the generated pages of the documentation.
 #[derive(Debug, clap::Args)]
 pub(super) struct Docs {
@@ -68,6 +70,10 @@ pub fn pages() -> Vec<Page> {
     pages.push(Page {
         path: "kinds/README.md".to_owned(),
         text: index,
+    });
+    pages.push(Page {
+        path: "commands.md".to_owned(),
+        text: reference::page(),
     });
     let schema = serde_json::to_string_pretty(&schema()).unwrap_or_default() + "\n";
     pages.push(Page {
@@ -160,7 +166,7 @@ fn page(kind: &dyn AnyKind) -> String {
     text
 }
 
-const fn words(class: Class) -> &'static str {
+pub(super) const fn words(class: Class) -> &'static str {
     match class {
         Class::Update => "in place",
         Class::Action => "in place, a request of its own",

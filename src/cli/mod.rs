@@ -1,16 +1,26 @@
 //! The command line: one file per subcommand.
 //!
-//! Results go to stdout, diagnostics and the log to stderr. Exit status: 0 done, 1 not, 2 the
-//! command line is wrong.
+//! Results go to stdout, diagnostics and the log to stderr. What an exit status means is in `exit`.
 
+mod completions;
+mod connect;
 mod control;
+mod doctor;
 mod embedded;
+mod exit;
+mod explain;
 mod export;
 mod failure;
+mod fields;
 mod generated;
+mod init;
+mod inventory;
+mod man;
+mod output;
 mod plan;
 mod problems;
 mod progress;
+mod reference;
 mod run;
 mod sandbox;
 mod schema;
@@ -22,7 +32,7 @@ mod validate;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use generated::{Page, pages};
 
@@ -30,6 +40,10 @@ const EXAMPLES: &str = "\
 Examples:
   Try it on a simulated cloud, with its metrics at http://127.0.0.1:9797/metrics:
     stackward run --manifests manifests/wordpress --cloud sandbox
+
+  Begin with a first manifest, and see whether the cloud can be reached:
+    stackward init
+    stackward doctor --config stackward.yaml
 
   See what would be done on a real one, then do it and stay on:
     stackward plan --manifests ./manifests --cloud mycloud
@@ -40,44 +54,54 @@ Examples:
     stackward run --once --manifests ./manifests --cloud mycloud";
 
 /// GitOps for OpenStack in one binary: keeps a project as a directory of manifests says
+///
+/// Drop Kubernetes-style manifests into a directory: what they declare is created, put right when
+/// somebody changes it, and deleted when it is no longer declared. Nothing is written but what is
+/// declared here, and nothing is deleted but what was made here.
 #[derive(Debug, Parser)]
-#[command(name = "stackward", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "stackward", version, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+// What a command is, in a line and a paragraph, stands at its own type: a doc comment here would
+// take its place.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the cloud as the manifests say, and keep it so
     Run(Box<run::Run>),
-    /// Show what `run` would do, and change nothing
     Plan(Box<plan::Plan>),
-    /// Print manifests of what exists, to take it over
-    Export(export::Export),
-    /// Check manifests without a cloud
     Validate(validate::Validate),
-    /// Show how a running daemon is doing
+    Init(init::Init),
+    Doctor(Box<doctor::Doctor>),
     Status(status::Status),
-    /// Show the deletions that wait for approval, or approve them
     Approve(control::Approve),
-    /// Have the daemon write nothing until `resume`, also after a restart
     Pause(control::Pause),
-    /// End a pause
     Resume(control::Resume),
-    /// Run a simulated OpenStack for trials
-    Sandbox(sandbox::Sandbox),
-    /// Print the JSON Schema of manifests, for editors
+    Inventory(inventory::Inventory),
+    Export(export::Export),
+    Explain(explain::Explain),
     Schema(schema::Schema),
-    /// Write the generated pages of the documentation
+    Sandbox(sandbox::Sandbox),
+    Completions(completions::Completions),
+    Man(man::Man),
     #[command(hide = true)]
     Docs(generated::Docs),
+}
+
+/// The command line as clap knows it, for everything that is made of it.
+fn command() -> clap::Command {
+    Arguments::command().after_help(format!("{EXAMPLES}\n\n{}", exit::help()))
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -85,25 +109,31 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::from(error)),
     };
-    let outcome = runtime.block_on(arguments.command.execute());
+    let outcome = runtime.block_on(arguments.command.execute(&matches));
     // A thread that reads a dead network file system must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.unwrap_or_else(|error| failure::report(&error))
 }
 
 impl Command {
-    async fn execute(self) -> anyhow::Result<ExitCode> {
+    async fn execute(self, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Plan(plan) => plan.execute().await,
-            Self::Export(export) => export.execute().await,
-            Self::Validate(validate) => validate.execute(),
+            Self::Validate(validate) => validate.execute().await,
+            Self::Init(init) => init.execute(),
+            Self::Doctor(doctor) => doctor.execute(matches).await,
             Self::Status(status) => status.execute().await,
             Self::Approve(approve) => approve.execute().await,
             Self::Pause(pause) => pause.execute().await,
             Self::Resume(resume) => resume.execute().await,
-            Self::Sandbox(sandbox) => sandbox.execute().await,
+            Self::Inventory(inventory) => inventory.execute().await,
+            Self::Export(export) => export.execute().await,
+            Self::Explain(explain) => explain.execute(),
             Self::Schema(schema) => schema.execute(),
+            Self::Sandbox(sandbox) => sandbox.execute().await,
+            Self::Completions(completions) => completions.execute(),
+            Self::Man(man) => man.execute(),
             Self::Docs(docs) => docs.execute(),
         }
     }
@@ -111,12 +141,10 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -31,17 +31,26 @@ use crate::sandbox::Running;
 use crate::store::Store;
 
 use super::failure::Advised;
+use super::output::{self, Form, Output};
 use super::standing::clean;
 use super::{embedded, problems, run};
+
+mod document;
 
 const EXAMPLES: &str = "\
 Examples:
   stackward plan --manifests ./manifests --cloud mycloud
   stackward plan --detailed-exitcode --manifests ./manifests --cloud mycloud
+  stackward plan -o json --manifests ./manifests | jq '.objects[] | select(.action == \"delete\")'
 
-It only reads. The daemon may be running, but not with the same --state-dir.";
+The exit status is 0, and 1 when something is wrong; with --detailed-exitcode it is 2 when nothing is
+wrong and there is something to do. The daemon may be running, but not with the same --state-dir.";
 
-/// Show what `run` would do, and change nothing.
+/// Show what `run` would do, and change nothing
+///
+/// It reads the manifests and the cloud, and shows each object that is to be created, adopted,
+/// changed, replaced or deleted, which fields differ, and what that costs. It only reads: there is
+/// nothing in it that could send a change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Plan {
@@ -51,6 +60,8 @@ pub(super) struct Plan {
     /// The exit status is 2 when there is something to do
     #[arg(long)]
     detailed_exitcode: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     flags: Flags,
 }
@@ -100,10 +111,16 @@ impl Plan {
             patience,
         )
         .await;
-        let report = Report::new(&engine.plans());
-        anstream::stdout()
-            .write_all(report.text.as_bytes())
-            .context("cannot write to stdout")?;
+        let plans = engine.plans();
+        let form = self.output.form;
+        let report = Report::new(&plans, form == Form::Wide);
+        output::print(&match form {
+            Form::Table | Form::Wide => report.text,
+            Form::Json | Form::Yaml => {
+                output::document(&document::document(&plans, &failures), form)?
+            }
+            Form::Name => document::names(&plans),
+        })?;
         if !failures.is_empty() {
             let hint = "what lives there is not planned; everything else is";
             return Err(Advised::error(failures.join("; "), hint));
@@ -127,6 +144,7 @@ struct Report {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     Create,
+    Adopt,
     Change,
     Interrupt,
     Lose,
@@ -143,6 +161,7 @@ impl Sort {
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Create => ("+", "create", "create"),
+            Self::Adopt => ("<=", "adopt: take over what exists", "adopt"),
             Self::Change => ("~", "change in place", "change"),
             Self::Interrupt => (
                 "!~",
@@ -168,7 +187,7 @@ impl Sort {
 
     const fn style(self) -> Style {
         match self {
-            Self::Create => Style::new().green(),
+            Self::Create | Self::Adopt => Style::new().green(),
             Self::Change => Style::new().yellow(),
             Self::Wait | Self::Nothing => Style::new().dimmed(),
             Self::Interrupt
@@ -188,14 +207,15 @@ impl Sort {
 }
 
 impl Report {
-    fn new(intentions: &BTreeMap<Key, Intention>) -> Self {
+    /// `wide` shows values however long they are.
+    fn new(intentions: &BTreeMap<Key, Intention>, wide: bool) -> Self {
         let mut sorts: BTreeMap<Sort, usize> = BTreeMap::new();
         let mut body = String::new();
         for (key, intention) in intentions {
             let sort = sort(intention);
             if sort != Sort::Nothing {
                 *sorts.entry(sort).or_default() += 1;
-                body.push_str(&lines(sort, key, intention));
+                body.push_str(&lines(sort, key, intention, wide));
             }
         }
         let count =
@@ -204,6 +224,7 @@ impl Report {
         let change = count(&[Sort::Change, Sort::Interrupt, Sort::Lose]);
         let replace = count(&[Sort::DeleteFirst, Sort::CreateFirst]);
         let delete = count(&[Sort::Delete]);
+        let adopt = count(&[Sort::Adopt]);
         let (blocked, waiting) = (count(&[Sort::Blocked]), count(&[Sort::Wait]));
         let mut text = String::new();
         for sort in sorts.keys() {
@@ -214,13 +235,16 @@ impl Report {
             text.push_str(&body);
             text.push('\n');
         }
-        let changes = create + change + replace + delete;
+        let changes = create + adopt + change + replace + delete;
         if changes + blocked + waiting == 0 {
             text.push_str("Nothing to do: the cloud is as the manifests say.\n");
         } else {
             text.push_str(&format!(
                 "Plan: {create} to create, {change} to change, {replace} to replace, {delete} to delete"
             ));
+            if adopt > 0 {
+                text.push_str(&format!("; {adopt} to adopt"));
+            }
             if blocked > 0 {
                 text.push_str(&format!("; {blocked} blocked"));
             }
@@ -243,6 +267,10 @@ fn sort(intention: &Intention) -> Sort {
             ..
         }) => Sort::Create,
         Decision::Do(_) if intention.deleting => Sort::Delete,
+        Decision::Do(Todo {
+            intent: Intent::Adopt,
+            ..
+        }) => Sort::Adopt,
         Decision::Do(Todo {
             intent: Intent::Replace,
             ..
@@ -293,29 +321,24 @@ const fn cost(class: Class) -> &'static str {
     }
 }
 
-fn lines(sort: Sort, key: &Key, intention: &Intention) -> String {
-    let mut text = format!(
-        "{} {} {}",
-        sort.signed(),
-        key.short(),
-        sort.words().2.style(sort.style())
-    );
-    let note = match &intention.plan {
+/// What is to be said beside the sort.
+fn note(intention: &Intention) -> Option<String> {
+    match &intention.plan {
         Decision::Wait(waiting) => Some(waiting.to_string()),
         Decision::Blocked(blocker) => Some(blocker.to_string()),
         Decision::Suspended(Some(todo)) => {
             Some(format!("suspended; without that: {}", todo.intent))
         }
         Decision::Do(Todo {
-            intent: intent @ (Intent::Remedy(_) | Intent::Adopt | Intent::Inspect),
+            intent: intent @ (Intent::Remedy(_) | Intent::Inspect),
             ..
         }) => Some(intent.to_string()),
         _ => None,
-    };
-    if let Some(note) = note {
-        text.push_str(&format!(": {}", clean(&note)));
     }
-    text.push('\n');
+}
+
+/// The fields that differ, each with the leave that it would need and does not have.
+fn differences(intention: &Intention) -> impl Iterator<Item = (&Difference, Option<&str>)> {
     let why: &[Difference] = match &intention.plan {
         Decision::Do(todo) | Decision::Suspended(Some(todo))
             if intention.drift.repaired.is_empty() =>
@@ -326,8 +349,22 @@ fn lines(sort: Sort, key: &Key, intention: &Intention) -> String {
     };
     let made = why.iter().map(|it| (it, None));
     let denied = intention.drift.denied.iter();
-    for (difference, leave) in made.chain(denied.map(|it| (&it.difference, Some(&it.leave)))) {
-        let (have, want) = (brief(&difference.have), brief(&difference.want));
+    made.chain(denied.map(|it| (&it.difference, Some(it.leave.as_str()))))
+}
+
+fn lines(sort: Sort, key: &Key, intention: &Intention, wide: bool) -> String {
+    let mut text = format!(
+        "{} {} {}",
+        sort.signed(),
+        key.short(),
+        sort.words().2.style(sort.style())
+    );
+    if let Some(note) = note(intention) {
+        text.push_str(&format!(": {}", clean(&note)));
+    }
+    text.push('\n');
+    for (difference, leave) in differences(intention) {
+        let (have, want) = (brief(&difference.have, wide), brief(&difference.want, wide));
         let (sign, style) = match leave {
             None => ("~", Style::new().yellow()),
             Some(_) => ("!", Style::new().red()),
@@ -346,15 +383,15 @@ fn lines(sort: Sort, key: &Key, intention: &Intention) -> String {
     text
 }
 
-fn brief(value: &Value) -> String {
+fn brief(value: &Value, wide: bool) -> String {
     const MOST: usize = 120;
     let text = clean(&match value {
         Value::Null => "none".to_owned(),
         other => other.to_string(),
     });
     match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+        Some((end, _)) if !wide => format!("{}...", &text[..end]),
+        _ => text,
     }
 }
 
@@ -446,6 +483,10 @@ mod tests {
                 key("ServerGroup", "g"),
                 intended(todo(Intent::Replace, vec![policy.clone()]), vec![policy]),
             ),
+            (
+                key("Volume", "u"),
+                intended(todo(Intent::Adopt, vec![]), vec![]),
+            ),
             (key("Volume", "w"), gone(todo(Intent::Inspect, vec![]))),
             (
                 key("Volume", "x"),
@@ -453,13 +494,14 @@ mod tests {
             ),
             (key("Volume", "y"), intended(Decision::InSync, vec![])),
         ]);
-        let report = Report::new(&intentions);
+        let report = Report::new(&intentions, false);
         let plain = anstream::adapter::strip_str(&report.text).to_string();
-        assert_eq!(report.changes, 8);
+        assert_eq!(report.changes, 9);
         assert_eq!(
             plain,
             format!(
                 "  + create
+ <= adopt: take over what exists
   ~ change in place
  !~ change in place, which interrupts its service
  !! change in place, which loses data
@@ -481,13 +523,14 @@ mod tests {
       ! imageRef: \"i\" -> \"j\"  # loses data; not done: lifecycle.loseData: Allow changes it
 +/- ServerGroup/g replace, the new one first
       ~ policy: \"affinity\" -> \"none\"  # only a new one can have it
+ <= Volume/u adopt
   ~ Volume/v change
       ~ name: \"a\" -> \"b\"
       ~ size: 5 -> 9
   - Volume/w delete: inspect
   ! Volume/x blocked: {}
 
-Plan: 2 to create, 3 to change, 2 to replace, 1 to delete; 1 blocked.
+Plan: 2 to create, 3 to change, 2 to replace, 1 to delete; 1 to adopt; 1 blocked.
 ",
                 Blocker::Protected
             )

@@ -24,6 +24,7 @@ use crate::daemon::remote::Connections;
 use crate::daemon::serve::{self, Shown};
 use crate::daemon::supervisor::{self, Supervisor};
 use crate::daemon::telemetry::{self, NoLog};
+use crate::daemon::webhook::Webhook;
 use crate::daemon::{Daemon, Input, Parts, Picture, watch};
 use crate::engine::Engine;
 use crate::sandbox::Running;
@@ -49,7 +50,11 @@ const STUCK_AFTER: Duration = Duration::from_secs(3);
 /// and for this long when somebody outside may still create what is imported.
 const OUTSIDE_AFTER: Duration = Duration::from_secs(60);
 
-/// Make the cloud as the manifests say, and keep it so.
+/// Make the cloud as the manifests say, and keep it so
+///
+/// Reads the manifests, looks at the cloud, and creates, changes and deletes until both agree; then
+/// it stays, follows the directory, and puts right what somebody else changes. It only deletes what
+/// it made, after a grace and behind guards. It may be stopped at any time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Run {
@@ -202,6 +207,13 @@ impl Session {
             clock: Clock::machine(),
             metrics: Arc::clone(&metrics),
         });
+        if let Some(webhook) = &config.webhook {
+            Webhook::new(webhook.clone(), opened.owner.0)?.start(
+                daemon.pictures.clone(),
+                Arc::clone(&metrics),
+                daemon.stop.clone(),
+            )?;
+        }
         let again = Arc::new(Notify::new());
         let scope = config.cloud.scope();
         let loader = Loader::new(

@@ -21,11 +21,12 @@ Examples:
   stackward sandbox --write-clouds /tmp/clouds.yaml &
   export OS_CLIENT_CONFIG_FILE=/tmp/clouds.yaml
   openstack --os-cloud sandbox server list
-  stackward run --manifests manifests/wordpress --cloud sandbox-admin
+  stackward run --manifests manifests/wordpress --cloud sandbox-admin";
 
-It forgets everything when it ends.";
-
-/// Run a simulated OpenStack for trials.
+/// Run a simulated OpenStack for trials
+///
+/// It speaks the APIs of Keystone, Glance, Nova, Cinder, Neutron and Manila on one address, to any
+/// client. Servers boot nothing, and it forgets everything when it ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sandbox {

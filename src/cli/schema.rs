@@ -16,7 +16,9 @@ Examples:
 In an editor with yaml-language-server, put this into the first line of a manifest:
   # yaml-language-server: $schema=./stackward.schema.json";
 
-/// Print the JSON Schema of manifests, for editors.
+/// Print the JSON Schema of manifests, for editors
+///
+/// An editor completes and checks manifests with it. For reading there is `stackward explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Schema {

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::failure::Advised;
+use super::output::{self, List, Output, Row};
 use super::standing::clean;
-use super::table;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +18,10 @@ Examples:
 
 The exit status is 0 when every object is Available and nothing is left to do, and 1 otherwise.";
 
-/// Show how a running daemon is doing.
+/// Show how a running daemon is doing
+///
+/// Every object with its conditions and what is in its way, and in the end what holds for all of
+/// them: problems of the manifests, deletions that wait for approval, clouds that cannot be used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Status {
@@ -30,30 +33,14 @@ pub(super) struct Status {
         env = "STACKWARD_ADDRESS"
     )]
     address: String,
-    /// Form of the answer
-    #[arg(long, short, value_name = "FORM", default_value = "table")]
+    #[command(flatten)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs: everything that is known
-    Json,
 }
 
 impl Status {
     pub(super) async fn execute(self) -> anyhow::Result<ExitCode> {
-        use std::io::Write as _;
-        let status = self.fetch().await?;
-        let text = match self.output {
-            Output::Table => table_of(&status),
-            Output::Json => serde_json::to_string_pretty(&status)? + "\n",
-        };
-        anstream::stdout()
-            .write_all(text.as_bytes())
-            .context("cannot write to stdout")?;
+        let status = fetch(&self.address).await?;
+        output::print(&list(&status).text(self.output.form)?)?;
         let done = objects(&status).all(|(_, object)| is_done(object));
         Ok(if done {
             ExitCode::SUCCESS
@@ -61,35 +48,35 @@ impl Status {
             ExitCode::FAILURE
         })
     }
+}
 
-    async fn fetch(&self) -> anyhow::Result<Value> {
-        let base = match self.address.contains("://") {
-            true => self.address.clone(),
-            false => format!("http://{}", self.address),
-        };
-        let address = format!("{}/status", base.trim_end_matches('/'));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()?;
-        let unreachable = |error: reqwest::Error| {
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            let hint =
-                "is the daemon running? --address says where: the one that it prints or logs";
-            Advised::error(format!("no answer from {address}: {cause}"), hint)
-        };
-        let answer = client.get(&address).send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
-        if !status.is_success() {
-            let hint = "is it a stackward that listens there?";
-            return Err(Advised::error(format!("{address} answered {status}"), hint));
+/// What a daemon says of itself.
+pub(super) async fn fetch(address: &str) -> anyhow::Result<Value> {
+    let base = match address.contains("://") {
+        true => address.to_owned(),
+        false => format!("http://{address}"),
+    };
+    let address = format!("{}/status", base.trim_end_matches('/'));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    let unreachable = |error: reqwest::Error| {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
         }
-        serde_json::from_slice(&body).with_context(|| format!("{address} gave no status"))
+        let hint = "is the daemon running? --address says where: the one that it prints or logs";
+        Advised::error(format!("no answer from {address}: {cause}"), hint)
+    };
+    let answer = client.get(&address).send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(unreachable)?;
+    if !status.is_success() {
+        let hint = "is it a stackward that listens there?";
+        return Err(Advised::error(format!("{address} answered {status}"), hint));
     }
+    serde_json::from_slice(&body).with_context(|| format!("{address} gave no status"))
 }
 
 fn objects(status: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -108,50 +95,62 @@ fn is_done(object: &Value) -> bool {
     object["deleting"] == false && holds("Available") && !holds("Progressing") && !holds("Blocked")
 }
 
-fn table_of(status: &Value) -> String {
-    let mut rows = table::table(["KIND", "NAME", "AVAILABLE", "PROGRESSING", "MESSAGE"]);
-    let mut done = 0;
-    for (key, object) in objects(status) {
-        done += usize::from(is_done(object));
-        let short = key
-            .parse::<crate::manifest::Key>()
-            .map(|key| key.short().to_string());
-        let short = short.unwrap_or_else(|_| key.clone());
-        let (kind, name) = short.split_once('/').unwrap_or(("", &short));
-        let state = |kind| {
-            condition(object, kind)
-                .and_then(|it| it["status"].as_str())
-                .unwrap_or("Unknown")
-        };
-        let kinds = ["Blocked", "Suspended", "Progressing"];
-        let message = kinds
-            .iter()
-            .find_map(|kind| condition(object, kind)?["message"].as_str());
-        let message = if is_done(object) {
-            object["status"]["id"].as_str()
-        } else {
-            message
-        };
-        let message = clean(message.unwrap_or_default());
-        let row = [
-            kind,
-            name,
-            state("Available"),
-            state("Progressing"),
-            &message,
-        ];
-        let _: &mut comfy_table::Table = rows.add_row(row);
+const COLUMNS: &[(&str, bool)] = &[
+    ("KIND", false),
+    ("NAME", false),
+    ("AVAILABLE", false),
+    ("PROGRESSING", false),
+    ("ID", true),
+    ("CLOUD", true),
+    ("MESSAGE", false),
+];
+
+fn list(status: &Value) -> List<'static> {
+    let rows = objects(status).map(|(key, object)| row(key, object));
+    List {
+        columns: COLUMNS,
+        rows: rows.collect(),
+        summary: summary(status),
+        document: status.clone(),
     }
-    let all = objects(status).count();
-    let mut text = if all > 0 {
-        table::text(&rows)
-    } else {
-        String::new()
+}
+
+fn row(key: &str, object: &Value) -> Row {
+    let short = key
+        .parse::<crate::manifest::Key>()
+        .map(|key| key.short().to_string());
+    let short = short.unwrap_or_else(|_| key.to_owned());
+    let (kind, name) = short.split_once('/').unwrap_or(("", &short));
+    let state = |kind| {
+        condition(object, kind)
+            .and_then(|it| it["status"].as_str())
+            .unwrap_or("Unknown")
     };
+    let kinds = ["Blocked", "Suspended", "Progressing"];
+    let message = kinds
+        .iter()
+        .find_map(|kind| condition(object, kind)?["message"].as_str());
+    let id = object["status"]["id"].as_str();
+    let message = if is_done(object) { id } else { message };
+    let cells = [
+        kind,
+        name,
+        state("Available"),
+        state("Progressing"),
+        id.unwrap_or("-"),
+        object["scope"].as_str().unwrap_or("-"),
+        message.unwrap_or_default(),
+    ];
+    let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
+    Row { name: short, cells }
+}
+
+/// What holds for all of them.
+fn summary(status: &Value) -> String {
+    let done = objects(status).filter(|(_, it)| is_done(it)).count();
+    let all = objects(status).count();
     let problems = status["problems"].as_array().map_or(0, Vec::len);
-    text.push_str(&format!(
-        "\n{done} of {all} objects are Available and up to date"
-    ));
+    let mut text = format!("\n{done} of {all} objects are Available and up to date");
     if problems > 0 {
         text.push_str(&format!(", {problems} problems in the manifests"));
     }
@@ -183,6 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::output::Form;
 
     #[test]
     fn the_table_shows_what_is_in_the_way_and_no_control_characters() {
@@ -196,7 +196,7 @@ mod tests {
         let status = json!({"objects": {"Server/team/a": blocked, "Volume/default/b": done},
             "problems": [{}], "scopes": {"lab": {"error": "no route"}}});
         assert_eq!(
-            table_of(&status),
+            list(&status).text(Form::Table).unwrap(),
             "KIND    NAME    AVAILABLE  PROGRESSING  MESSAGE\n\
              Server  team/a  False      False        too [2J big\n\
              Volume  b       True       False        42\n\

@@ -43,6 +43,7 @@ pub(super) struct Who {
     pub(super) project_name: Option<String>,
     pub(super) domain_id: Option<String>,
     pub(super) system: bool,
+    pub(super) roles: Vec<String>,
 }
 
 /// Why there is no token.
@@ -201,6 +202,7 @@ impl V3<'_> {
                 project_name: text(&token["project"]["name"]),
                 domain_id: text(&token["domain"]["id"]),
                 system: token["system"]["all"].as_bool().unwrap_or(false),
+                roles: names(&token["roles"]),
             },
         })
     }
@@ -298,6 +300,7 @@ impl V2<'_> {
                 user_name: text(&access["user"]["name"]),
                 project_id: text(&token["tenant"]["id"]),
                 project_name: text(&token["tenant"]["name"]),
+                roles: names(&access["user"]["roles"]),
                 ..Who::default()
             },
         })
@@ -396,6 +399,13 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
     url
+}
+
+/// The names in a list of roles.
+fn names(roles: &Value) -> Vec<String> {
+    let roles = roles.as_array().into_iter().flatten();
+    let names = roles.filter_map(|role| role["name"].as_str().map(str::to_owned));
+    names.collect()
 }
 
 /// How long a token lives, by the clock of the server that made it.

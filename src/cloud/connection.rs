@@ -291,6 +291,12 @@ impl Connection {
         Ok(self.endpoint(service, &session).await?.base.clone())
     }
 
+    /// What lies behind a service's address.
+    pub(super) async fn behind(&self, service: Service) -> Result<Arc<Endpoint>, CallError> {
+        let session = self.session(Need::Usable).await?;
+        self.endpoint(service, &session).await
+    }
+
     /// Takes our secrets out of texts that others wrote.
     pub(super) fn scrub(&self, error: CallError) -> CallError {
         let mut secrets = self.profile.auth.secrets();

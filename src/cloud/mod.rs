@@ -40,6 +40,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::connection::Connection;
+use self::discovery::Offer;
 use self::profile::{ConfigError, Profile};
 use self::token::Need;
 use self::transport::{InProcess, Transport};
@@ -94,6 +95,28 @@ pub struct Scope {
     pub system: bool,
     /// Each service's address as the settings or the catalog have it; those that are missing are left out.
     pub endpoints: BTreeMap<Service, String>,
+}
+
+/// What a login brought along beside the token and its [`Scope`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// When the token ends.
+    pub expires: Option<Timestamp>,
+    /// The names of the roles that it stands for.
+    pub roles: Vec<String>,
+    /// Seconds by which the cloud's clock is ahead of this machine's; `None` when it did not tell.
+    pub skew: Option<i64>,
+}
+
+/// What lies behind a service's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Where its calls go, version included.
+    pub url: String,
+    /// The oldest and the newest microversion, where the service has them and tells.
+    pub microversions: Option<((u16, u16), (u16, u16))>,
+    /// The service hides its version document.
+    pub guessed: bool,
 }
 
 /// One cloud in one scope. Clones share everything.
@@ -178,6 +201,36 @@ impl Cloud {
         endpoint
             .map(String::from)
             .map_err(|error| connection.scrub(error))
+    }
+
+    /// What was found at a service's address: for people who want to know why.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cloud::endpoint`].
+    pub async fn behind(&self, service: Service) -> Result<Behind, CallError> {
+        let connection = self.connection().await;
+        let endpoint = connection.behind(service).await;
+        let endpoint = endpoint.map_err(|error| connection.scrub(error))?;
+        Ok(Behind {
+            url: wire::place(&endpoint.base),
+            microversions: match endpoint.offer {
+                Offer::Range(oldest, newest) => Some((oldest, newest)),
+                Offer::None | Offer::Unknown => None,
+            },
+            guessed: endpoint.guessed,
+        })
+    }
+
+    /// What the current token brought along, if there is one.
+    #[must_use]
+    pub fn login(&self) -> Option<Login> {
+        let session = self.live().tokens.current()?;
+        Some(Login {
+            expires: session.expires,
+            roles: session.who.roles.clone(),
+            skew: session.skew,
+        })
     }
 
     /// When the current token ends, if there is one.

@@ -236,6 +236,22 @@ impl Profile {
         resolve(name, entry, environment, None, warnings)
     }
 
+    /// The names of the clouds that [`Profile::load`] knows, that of the `OS_*` variables last.
+    ///
+    /// # Errors
+    ///
+    /// A file that is no YAML of the expected shape.
+    pub fn names(environment: &Environment) -> Result<Vec<String>, ConfigError> {
+        let variable = "OS_CLIENT_CONFIG_FILE";
+        let (_, clouds) = read(environment, variable, "clouds", &mut Vec::new())?;
+        let mut names: Vec<String> = clouds.into_keys().collect();
+        if environment_entry(environment).is_some() {
+            let own = environment.var("OS_CLOUD_NAME").unwrap_or(ENVVARS);
+            names.push(own.to_owned());
+        }
+        Ok(names)
+    }
+
     /// The same login for another project, by its id or its name.
     ///
     /// # Errors

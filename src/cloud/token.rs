@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) expires: Option<Timestamp>,
     pub(super) catalog: Catalog,
     pub(super) who: Who,
+    /// Seconds by which the clock of the cloud is ahead of this one.
+    pub(super) skew: Option<i64>,
     born: Instant,
     life: Option<Duration>,
     /// Made because a service refused the one before.
@@ -185,6 +187,7 @@ fn session(grant: auth::Grant, replacement: bool, profile: &Profile) -> Session 
         expires: grant.expires,
         catalog: grant.catalog,
         who: grant.who,
+        skew: grant.skew,
         born: Instant::now(),
         life: grant.life,
         replacement,

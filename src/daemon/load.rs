@@ -46,7 +46,7 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// Whether something that was declared is not declared any more.
     pub removed: bool,
-    /// The texts of the files that something is wrong with, by path, for showing the lines.
+    /// The texts of the files by path, for showing lines of them.
     pub texts: HashMap<Arc<str>, String>,
 }
 
@@ -71,7 +71,18 @@ impl Loader {
 
     /// Reads everything.
     pub fn load(&mut self) -> Loaded {
-        let loaded = match files::read_all(&self.directory, Limits::default()) {
+        let scan = files::read_all(&self.directory, Limits::default());
+        self.take(scan)
+    }
+
+    /// Takes one file, whose bytes are given, for everything that there is.
+    pub fn load_given(&mut self, path: &str, bytes: Vec<u8>) -> Loaded {
+        let scan = files::read_given(&self.directory, path, bytes, Limits::default());
+        self.take(scan)
+    }
+
+    fn take(&mut self, scan: Result<files::Scan, RootError>) -> Loaded {
+        let loaded = match scan {
             Ok(scan) => self.assemble(scan),
             Err(error) => self.unreadable(&error),
         };
@@ -111,7 +122,6 @@ impl Loader {
         let needs = draft.files();
         let answers = self.answers(&needs);
         let desired = draft.finish(answers, self.previous.as_ref(), &self.scope);
-        texts.retain(|path, _| desired.problems.iter().any(|it| is_about(it, path)));
         let removed = self.removed(&desired);
         Loaded {
             desired,
@@ -175,11 +185,4 @@ fn answer(assets: &Assets, need: &FileNeed) -> Result<FileAnswer, Problem> {
             Ok(FileAnswer::Path(info.path))
         }
     }
-}
-
-fn is_about(problem: &Problem, path: &Arc<str>) -> bool {
-    problem
-        .origin
-        .as_ref()
-        .is_some_and(|origin| origin.file == *path)
 }

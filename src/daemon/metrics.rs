@@ -60,6 +60,7 @@ pub struct Metrics {
     journal_durations: HistogramVec,
     scans: IntCounterVec,
     uploaded: IntCounter,
+    notices: IntCounterVec,
     token_expiry: IntGaugeVec,
 }
 
@@ -122,6 +123,10 @@ impl Metrics {
             scans.with_label_values(&[outcome]);
         }
         let uploaded = family::UPLOADED.counters(&registry)?;
+        let notices = family::NOTICES.counters(&registry)?;
+        for outcome in ["delivered", "failed", "dropped"] {
+            notices.with_label_values(&[outcome]);
+        }
         Ok(Self {
             view: View::new(&registry)?,
             process: Process::new(&registry)?,
@@ -137,6 +142,7 @@ impl Metrics {
             journal_durations: family::JOURNAL_DURATION.histograms(&registry, &DISK_SECONDS)?,
             scans,
             uploaded: uploaded.with_label_values::<&str>(&[]),
+            notices,
             token_expiry: family::TOKEN_EXPIRY.gauges(&registry)?,
             registry,
         })
@@ -184,6 +190,11 @@ impl Metrics {
     /// A part of an image went out.
     pub fn uploaded(&self, bytes: u64) {
         self.uploaded.inc_by(bytes);
+    }
+
+    /// A notice for the webhook was `delivered`, has `failed`, or was `dropped`: there were too many.
+    pub(super) fn notified(&self, outcome: &'static str) {
+        self.notices.with_label_values(&[outcome]).inc();
     }
 
     /// The token of a cloud ends then.

@@ -21,6 +21,7 @@ mod tls;
 mod turn;
 pub mod watch;
 mod web;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -47,7 +47,9 @@ pub async fn follow(
     let mut confirm = true;
     loop {
         // Watched before it is read: what changes in between is noticed.
-        watch.renew(&metrics);
+        if let Err(error) = watch.renew() {
+            metrics.not_watched(&watch.given, &error);
+        }
         let Ok((back, loaded)) = tokio::task::spawn_blocking(move || {
             let loaded = loader.load();
             (loader, loaded)
@@ -87,7 +89,7 @@ pub async fn follow(
 }
 
 /// The operating system's notices about one directory.
-struct Watch {
+pub struct Watch {
     given: PathBuf,
     /// The directory that the notices are about; `None` while there is none.
     watched: Option<Identity>,
@@ -98,7 +100,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(directory: &Path) -> Self {
+    /// Notices about this directory, from the first [`Watch::renew`] on.
+    #[must_use]
+    pub fn new(directory: &Path) -> Self {
         // One notice is as good as many.
         let (sender, notices) = mpsc::channel(1);
         let given = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -113,7 +117,10 @@ impl Watch {
     }
 
     /// Watches the directory that stands there now, if that is not done yet.
-    fn renew(&mut self, metrics: &Metrics) {
+    ///
+    /// # Errors
+    /// It cannot be watched; said once.
+    pub fn renew(&mut self) -> notify::Result<()> {
         let now = std::fs::metadata(&self.given)
             .map(|found| Identity {
                 device: found.dev(),
@@ -121,18 +128,21 @@ impl Watch {
             })
             .ok();
         if self.watcher.is_some() && self.watched == now {
-            return;
+            return Ok(());
         }
         self.watched = now;
-        self.watcher = match self.watch() {
-            Ok(watcher) => Some(watcher),
+        let outcome = self.watch();
+        let said = outcome.is_err() && std::mem::replace(&mut self.complained, true);
+        match outcome {
+            Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
-                    metrics.not_watched(&self.given, &error);
+                self.watcher = None;
+                if !said {
+                    return Err(error);
                 }
-                None
             }
-        };
+        }
+        Ok(())
     }
 
     fn watch(&self) -> notify::Result<notify::RecommendedWatcher> {
@@ -163,7 +173,7 @@ impl Watch {
     }
 
     /// Ends when something was noticed and the burst is over.
-    async fn noticed(&mut self) {
+    pub async fn noticed(&mut self) {
         if self.notices.recv().await.is_none() {
             return;
         }

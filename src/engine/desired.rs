@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::kinds;
 use crate::kinds::erased::{Accepted, AnyKind};
-use crate::kinds::need::{DeclaredWhat, Reading};
+use crate::kinds::need::{Declared, DeclaredWhat, Reading};
 use crate::manifest::problem::{Code, Hides, Problem};
 use crate::manifest::{
     CloudRef, Content, Data, Key, Manifest, Origin, Policy, Ref, Shape, ValueSource, parse,
@@ -57,6 +57,14 @@ impl Object {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.manifest.policy
+    }
+
+    /// The pointer of the reference to an object or to data.
+    #[must_use]
+    pub fn place_of(&self, key: &Key) -> String {
+        let refers = |need: &&Declared| target(self.key(), &need.what).as_ref() == Some(key);
+        let below = (self.accepted.needs.iter().find(refers)).map(|need| need.pointer.as_str());
+        format!("{}{}", self.manifest.base, below.unwrap_or_default())
     }
 
     /// The objects and data without which it cannot be created.
@@ -218,19 +226,20 @@ impl Draft {
             let manifest = &half.manifest;
             let spec = half.accepted.spec.as_ref();
             if let Some(child) = spec.and_then(|spec| half.kind.child(spec, &manifest.key.name)) {
+                let field = format!("{}{}", manifest.base, child.field);
                 let child = manifest.child(child.kind, &child.name, child.spec);
                 half.child = Some(child.key.clone());
-                children.push((manifest.clone(), child));
+                children.push((manifest.clone(), field, child));
             }
         }
-        for (parent, child) in children {
+        for (parent, field, child) in children {
             let is_declared = self.objects.contains_key(&child.key)
                 || (self.problems.iter()).any(|it| it.object.as_ref() == Some(&child.key));
             if is_declared {
                 let message = format!("{} is declared as well", child.key.short());
                 let hint = "remove that one, or the reference here".to_owned();
                 self.problems.push(parent.problem(
-                    parent.base,
+                    &field,
                     Code::DuplicateObject,
                     message,
                     Some(hint),
@@ -363,17 +372,22 @@ impl Draft {
         }
 
         for cycle in graph::cycles(&desired.objects) {
-            for key in &cycle {
+            for (key, next) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
                 if let Some(object) = desired.objects.remove(key) {
                     let mut path: Vec<String> =
                         cycle.iter().map(|it| it.short().to_string()).collect();
                     path.extend(path.first().cloned());
-                    desired.problems.push(object.manifest.problem(
-                        object.manifest.base,
-                        Code::Cycle,
-                        format!("these objects wait for each other: {}", path.join(" -> ")),
-                        Some("remove one of the references".to_owned()),
-                    ));
+                    let (message, hint) = if key == next {
+                        ("it waits for itself".to_owned(), "remove the reference")
+                    } else {
+                        (
+                            format!("these objects wait for each other: {}", path.join(" -> ")),
+                            "remove one of the references",
+                        )
+                    };
+                    let pointer = object.place_of(next);
+                    let (code, hint) = (Code::Cycle, Some(hint.to_owned()));
+                    (desired.problems).push(object.manifest.problem(&pointer, code, message, hint));
                 }
             }
         }

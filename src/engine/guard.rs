@@ -77,6 +77,12 @@ impl FromStr for Percent {
     }
 }
 
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
 /// How many deletions are made without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -116,7 +116,7 @@ impl Assets {
             .ok_or_else(outside)?;
         let not_a_file = |found: FileType| {
             let message = format!("`{shown}` is {}, not a file", type_words(found));
-            Problem::error(Code::NotAFile, message)
+            Problem::error(Code::NotAFile, message).hint("name a regular file")
         };
         if inside.as_os_str().is_empty() {
             return Err(not_a_file(FileType::Directory));

@@ -9,4 +9,4 @@ mod scan;
 
 pub use asset::{AssetInfo, Assets};
 pub use root::{Identity, RootError};
-pub use scan::{File, Limits, Scan, read_all};
+pub use scan::{File, Limits, Scan, read_all, read_given};

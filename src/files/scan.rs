@@ -89,23 +89,28 @@ impl Scan {
 /// # Errors
 /// The directory itself is missing or cannot be read. That is not the same as an empty one.
 pub fn read_all(root: &Path, limits: Limits) -> Result<Scan, RootError> {
-    let root = Root::open(root)?;
-    let mut walk = Walk {
-        limits,
-        files: Vec::new(),
-        problems: Vec::new(),
-        complete: true,
-        seen: HashSet::from([root.identity]),
-        bytes: 0,
-        full: false,
-        root,
-    };
+    let mut walk = Walk::new(root, limits)?;
     let top = rustix::io::fcntl_dupfd_cloexec(&walk.root.directory, 0)
         .and_then(|directory| walk.list(&directory));
     match top {
         Ok(entries) => walk.entries(entries, "", 0),
         Err(errno) => return Err(RootError::Unreadable(walk.root.path, errno.into())),
     }
+    Ok(walk.finish())
+}
+
+/// One file of which the bytes are given, as if it were the only one in a directory.
+///
+/// # Errors
+/// The directory is missing or cannot be read.
+pub fn read_given(
+    root: &Path,
+    path: &str,
+    bytes: Vec<u8>,
+    limits: Limits,
+) -> Result<Scan, RootError> {
+    let mut walk = Walk::new(root, limits)?;
+    walk.take(path, bytes);
     Ok(walk.finish())
 }
 
@@ -128,6 +133,20 @@ struct Walk {
 }
 
 impl Walk {
+    fn new(root: &Path, limits: Limits) -> Result<Self, RootError> {
+        let root = Root::open(root)?;
+        Ok(Self {
+            limits,
+            files: Vec::new(),
+            problems: Vec::new(),
+            complete: true,
+            seen: HashSet::from([root.identity]),
+            bytes: 0,
+            full: false,
+            root,
+        })
+    }
+
     fn list(&mut self, directory: &OwnedFd) -> Result<Vec<Entry>, Errno> {
         let mut entries = Vec::new();
         for entry in Dir::read_from(directory)? {
@@ -266,6 +285,11 @@ impl Walk {
         if let Err(error) = read {
             return self.unreadable(path, "read", super::root::errno(&error));
         }
+        self.take(path, bytes);
+    }
+
+    fn take(&mut self, path: &str, bytes: Vec<u8>) {
+        let most = self.limits.file_bytes;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length > most {
             let message = format!("larger than {most} bytes");
@@ -292,11 +316,22 @@ impl Walk {
                 let before = error.as_bytes().get(..at).unwrap_or_default();
                 let lines = before.iter().filter(|&&byte| byte == b'\n').count();
                 let line = u32::try_from(lines + 1).unwrap_or(u32::MAX);
-                let problem = Problem::error(Code::NotUtf8, format!("not UTF-8 at byte {at}"))
+                let last = before
+                    .rsplit(|&byte| byte == b'\n')
+                    .next()
+                    .unwrap_or_default();
+                let characters = String::from_utf8_lossy(last).chars().count();
+                let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+                let message = if is_utf16 {
+                    "the file is UTF-16, not UTF-8".to_owned()
+                } else {
+                    format!("not UTF-8 at byte {at}")
+                };
+                let problem = Problem::error(Code::NotUtf8, message)
                     .at(Origin {
                         file: path.into(),
                         line,
-                        column: 1,
+                        column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
                     })
                     .hint("save the file as UTF-8");
                 self.problems.push(problem);

@@ -11,6 +11,7 @@ use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
+use super::advice::{advised, complained};
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Compare, Row};
 pub use super::found::Found;
@@ -324,7 +325,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     orc::problems(manifest, Place::Resource, base, value, known)
                 };
                 let mut spec: K::Spec = manifest::typed_all(manifest, base, value)
-                    .map_err(|known| with(known, asked))?;
+                    .map_err(|known| advised::<K::Spec>(base, with(known, asked)))?;
                 let exists = matches!(manifest.policy.adopt, Some(Adopt::Id(_)));
                 problems.extend(unadoptable::<K>(manifest));
                 problems.extend(keys_given_twice::<K>(manifest, base, value));
@@ -332,13 +333,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     if complaint.at_birth && exists {
                         continue;
                     }
-                    let pointer = format!("{base}{}", complaint.pointer);
-                    problems.push(manifest.problem(
-                        &pointer,
-                        Code::InvalidValue,
-                        complaint.message,
-                        complaint.hint,
-                    ));
+                    problems.push(complained(manifest, base, complaint));
                 }
                 problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
                 problems = with(problems, asked);
@@ -353,7 +348,7 @@ impl<K: Kind> AnyKind for Of<K> {
                         orc::problems(manifest, Place::Filter, base, value, known)
                     };
                     let mut filter: K::Filter = manifest::typed_all(manifest, base, value)
-                        .map_err(|known| with(known, asked))?;
+                        .map_err(|known| advised::<K::Filter>(base, with(known, asked)))?;
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
                     problems = with(problems, asked);
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
@@ -374,7 +369,7 @@ impl<K: Kind> AnyKind for Of<K> {
         if problems.is_empty() {
             Ok(accepted)
         } else {
-            Err(problems)
+            Err(advised::<K::Spec>(base, problems))
         }
     }
 

@@ -328,10 +328,13 @@ impl Kind for FloatingIp {
         } = spec;
         let mut complaints = neutron::check(None, description.as_deref(), tags.as_deref());
         if floating_network_ref.is_some() == floating_subnet_ref.is_some() {
-            complaints.push(Complaint::new(
-                "",
-                "Exactly one of 'floatingNetworkRef' or 'floatingSubnetRef' must be set",
-            ));
+            complaints.push(
+                Complaint::new(
+                    "",
+                    "Exactly one of 'floatingNetworkRef' or 'floatingSubnetRef' must be set",
+                )
+                .hint("name the external network in `floatingNetworkRef`"),
+            );
         }
         if matches!(floating_subnet_ref, Some(Ref::Id(_) | Ref::Filter(_))) {
             complaints.push(

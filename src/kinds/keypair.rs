@@ -179,7 +179,9 @@ impl Kind for KeyPair {
                     .hint("publicKeyFile: id_ed25519.pub"),
             ],
             (Some(key), None) => fault(key)
-                .map(|fault| Complaint::new("/publicKey", fault))
+                .map(|fault| {
+                    Complaint::new("/publicKey", fault).hint("publicKeyFile: id_ed25519.pub")
+                })
                 .into_iter()
                 .collect(),
             (None, Some(_)) => Vec::new(),
@@ -281,6 +283,8 @@ fn canonical(key: &str) -> String {
 fn fault(key: &str) -> Option<&'static str> {
     if key.contains("PRIVATE KEY") {
         Some("this is a private key; the public one is in the file that ends in .pub")
+    } else if key.trim().ends_with(".pub") && !key.trim().contains(char::is_whitespace) {
+        Some("this is the name of a file, which belongs into publicKeyFile")
     } else if key.trim().is_empty() {
         Some("the key is empty")
     } else {

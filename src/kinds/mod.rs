@@ -4,6 +4,7 @@
 //! fixture in `testdata/`; see CONTRIBUTING.md.
 
 pub mod address_scope;
+mod advice;
 pub mod application_credential;
 pub mod call;
 pub mod domain;
@@ -57,7 +58,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::manifest::Shape;
+use crate::manifest::{Mark, Shape};
 
 use call::{Call, List, Method, Microversion, Reply, Service};
 use erased::{AnyKind, Intent, Of};
@@ -241,6 +242,8 @@ pub struct Complaint {
     pub hint: Option<String>,
     /// It keeps one from being made, and does not matter to one that exists.
     pub at_birth: bool,
+    /// The line and the column that it is about, within the text at `pointer`.
+    pub within: Option<Mark>,
 }
 
 impl Complaint {
@@ -252,7 +255,15 @@ impl Complaint {
             message: message.into(),
             hint: None,
             at_birth: false,
+            within: None,
         }
+    }
+
+    /// The same complaint, about a place within the text that stands there.
+    #[must_use]
+    pub fn within(mut self, line: u32, column: u32) -> Self {
+        self.within = Some(Mark { line, column });
+        self
     }
 
     /// The same complaint, about the making only: what adopts a resource is let off.
@@ -279,6 +290,8 @@ pub struct Child {
     pub name: String,
     /// Its spec.
     pub spec: Value,
+    /// The pointer of the field that it comes from, below the other one's spec.
+    pub field: &'static str,
 }
 
 /// One element of a set that is to be added or removed.

@@ -285,7 +285,10 @@ impl Kind for Port {
             complaints.push(Complaint::new("/hostID", message));
         }
         if spec.mac_address.as_ref().is_some_and(|mac| !is_mac(mac)) {
-            complaints.push(Complaint::new("/macAddress", "no MAC address"));
+            complaints.push(Complaint::new(
+                "/macAddress",
+                "not a MAC address such as fa:16:3e:12:34:56",
+            ));
         }
         for (index, pair) in spec.allowed_address_pairs.iter().flatten().enumerate() {
             let pointer = format!("/allowedAddressPairs/{index}");
@@ -294,7 +297,10 @@ impl Kind for Port {
                 complaints.push(Complaint::new(format!("{pointer}/ip"), message));
             }
             if pair.mac.as_ref().is_some_and(|mac| !is_mac(mac)) {
-                complaints.push(Complaint::new(format!("{pointer}/mac"), "no MAC address"));
+                complaints.push(Complaint::new(
+                    format!("{pointer}/mac"),
+                    "not a MAC address such as fa:16:3e:12:34:56",
+                ));
             }
         }
         for (index, property) in spec.value_specs.iter().flatten().enumerate() {

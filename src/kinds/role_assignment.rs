@@ -192,10 +192,10 @@ impl Kind for RoleAssignment {
     fn check(spec: &Spec) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         if spec.user_ref.is_some() == spec.group_ref.is_some() {
-            complaints.push(Complaint::new(
-                "",
-                "exactly one of userRef or groupRef is required",
-            ));
+            complaints.push(
+                Complaint::new("", "exactly one of userRef or groupRef is required")
+                    .hint("write one assignment for the user, another one for the group"),
+            );
         }
         if spec.project_ref.is_some() == spec.domain_ref.is_some() {
             complaints.push(Complaint::new(

@@ -243,7 +243,8 @@ impl Kind for ShareNetwork {
             neutron::check(spec.name.as_deref(), spec.description.as_deref(), None);
         if spec.network_ref.is_some() != spec.subnet_ref.is_some() {
             let message = "networkRef and subnetRef must be specified together";
-            complaints.push(Complaint::new("", message));
+            let hint = "name the other one too, or neither";
+            complaints.push(Complaint::new("", message).hint(hint));
         }
         complaints
     }

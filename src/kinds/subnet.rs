@@ -458,6 +458,7 @@ impl Kind for Subnet {
         let router = spec.router_ref.as_ref()?;
         Some(Child {
             kind: "RouterInterface",
+            field: "/routerRef",
             name: format!("{name}-subnet"),
             spec: json!({"type": "Subnet", "routerRef": router, "subnetRef": name}),
         })

@@ -90,8 +90,19 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
     let resource = spec.get("resource");
     let import = spec.get("import");
     let pointer = spec.pointer.clone();
+    let empty = spec.has("resource").then(|| join(&pointer, "resource"));
     let known = report.problems.len();
     spec.finish(report);
+    if resource.is_none() && import.is_none() {
+        // A field that none of `spec` is like: one of the resource, most probably.
+        for problem in report.problems.iter_mut().skip(known) {
+            let lists = |hint: &String| hint.starts_with("expected ");
+            if problem.hint.as_ref().is_none_or(lists) {
+                problem.hint =
+                    Some("fields of the resource belong under `spec.resource`".to_owned());
+            }
+        }
+    }
     if report.problems.len() > known && resource.is_none() && import.is_none() {
         // Most probably one of the two, misspelled.
         return None;
@@ -112,6 +123,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
             report.conflict(
                 &pointer,
                 "managedOptions may only be provided when policy is managed",
+                "what is only looked at is never deleted: leave it out",
             );
         }
     }
@@ -140,7 +152,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
                 let message = "resource must be specified when policy is managed";
                 report.at_key(
                     Severity::Error,
-                    &pointer,
+                    &empty.clone().unwrap_or_else(|| pointer.clone()),
                     Code::Conflict,
                     message,
                     Some(hint),
@@ -150,17 +162,20 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
         (Management::Unmanaged, resource, import) => {
             if resource.is_some() {
                 let message = "resource may not be specified when policy is unmanaged";
-                report.conflict(&place(resource), message);
+                let hint = "write `managementPolicy: managed`, or `import` in its place";
+                report.conflict(&place(resource), message, hint);
             }
             if import.is_none() {
                 let message = "import must be specified when policy is unmanaged";
-                report.conflict(&pointer, message);
+                let hint = "write `import: {filter: {name: ...}}` or `import: {id: ...}`";
+                report.conflict(&pointer, message, hint);
             }
         }
     }
     if policy.adopt.is_some() && policy.management == Management::Unmanaged {
         let message = "adopt may only be provided when policy is managed";
-        report.conflict(&join(&pointer, "adopt"), message);
+        let hint = "leave `managementPolicy` out, or leave `adopt` out";
+        report.conflict(&join(&pointer, "adopt"), message, hint);
     }
     let (content, base) = match (resource, import) {
         (Some(field), _) => {
@@ -193,10 +208,25 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
 }
 
 fn read_import(field: &Field<'_>, report: &mut Report<'_>) -> Option<Import> {
+    if !field.value.is_object() {
+        let hint = "write {filter: {name: ...}} or {id: ...}".to_owned();
+        let found = super::fields::type_name(field.value);
+        let message = format!("expected a mapping, found {found}");
+        report.error(&field.pointer, Code::WrongType, message, Some(hint));
+        return None;
+    }
     let mut fields = report.fields(field)?;
     let id = fields.get("id");
     let filter = fields.get("filter");
+    let before = report.problems.len();
     fields.finish(report);
+    if report.problems.len() > before && id.is_none() && filter.is_none() {
+        // What the filter has in it, most probably.
+        for problem in report.problems.iter_mut().skip(before) {
+            problem.hint = Some("what to look for stands under `filter`, or is an `id`".to_owned());
+        }
+        return None;
+    }
     match (id, filter) {
         (Some(id), None) => Some(Import {
             id: Some(report.filled_text(&id)?.to_owned()),
@@ -210,7 +240,8 @@ fn read_import(field: &Field<'_>, report: &mut Report<'_>) -> Option<Import> {
                 .is_some_and(serde_json::Map::is_empty)
             {
                 let message = "must have at least one field";
-                report.error(&filter.pointer, Code::InvalidValue, message, None);
+                let hint = "an empty filter would mean any: write {name: ...}".to_owned();
+                report.error(&filter.pointer, Code::InvalidValue, message, Some(hint));
             }
             Some(Import {
                 id: None,
@@ -218,11 +249,21 @@ fn read_import(field: &Field<'_>, report: &mut Report<'_>) -> Option<Import> {
             })
         }
         (Some(_), Some(_)) => {
-            report.conflict(&field.pointer, "id and filter exclude each other");
+            let message = "id and filter exclude each other";
+            report.conflict(
+                &field.pointer,
+                message,
+                "an id says all: leave the filter out",
+            );
             None
         }
         (None, None) => {
-            report.conflict(&field.pointer, "one of id and filter must be specified");
+            let hint = "write {id: ...} or {filter: {name: ...}}";
+            report.conflict(
+                &field.pointer,
+                "one of id and filter must be specified",
+                hint,
+            );
             None
         }
     }

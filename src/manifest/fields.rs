@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::place::{Places, join, words};
 use super::problem::{Code, Hides, Problem, Severity};
-use super::suggest::{hint, one_of, quote};
+use super::suggest::{hint, is_secret, one_of, quote, value_hint};
 use super::{Group, Key};
 
 /// A value and where it stands.
@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
         hint: Option<String>,
     ) {
         let mut problem = Problem::error(code, prefixed(pointer, message.as_ref()))
-            .at(self.places.value(pointer));
+            .at(self.places.fault(pointer));
         problem.hint = hint;
         self.problems.push(problem);
     }
@@ -92,11 +92,13 @@ impl<'a> Report<'a> {
 
     /// A mapping whose fields do not go together. It stands at its key: a block mapping begins
     /// with its first field, which may have no part in it.
-    pub(super) fn conflict(&mut self, pointer: &str, message: &str) {
-        self.at_key(Severity::Error, pointer, Code::Conflict, message, None);
+    pub(super) fn conflict(&mut self, pointer: &str, message: &str, hint: &str) {
+        let hint = Some(hint.to_owned());
+        self.at_key(Severity::Error, pointer, Code::Conflict, message, hint);
     }
 
     pub(super) fn missing(&mut self, pointer: &str, name: &str, hint: Option<String>) {
+        let hint = hint.or_else(|| known_field(name).map(str::to_owned));
         let message = format!("missing field `{name}`");
         self.at_key(Severity::Error, pointer, Code::MissingField, &message, hint);
     }
@@ -109,6 +111,7 @@ impl<'a> Report<'a> {
                 pointer: field.pointer.clone(),
                 known: Vec::new(),
                 refused: Vec::new(),
+                misspelled: Vec::new(),
             }),
             other => {
                 self.wrong_type(&field.pointer, "a mapping", other);
@@ -144,7 +147,7 @@ impl<'a> Report<'a> {
                 &field.pointer,
                 Code::InvalidValue,
                 "must not be empty",
-                None,
+                Some("write a value, or leave the field out".to_owned()),
             );
             return None;
         }
@@ -180,25 +183,22 @@ impl<'a> Report<'a> {
                 quote(text),
                 one_of(&words)
             );
-            let hint =
-                super::did_you_mean(text, words).map(|word| format!("did you mean `{word}`?"));
+            let hint = value_hint(text, &words);
             self.error(&field.pointer, Code::InvalidValue, message, hint);
         }
         chosen
     }
 
+    pub(super) fn unknown(&mut self, pointer: &str, hint: Option<String>) {
+        let (severity, code) = (Severity::Error, Code::UnknownField);
+        self.at_key(severity, pointer, code, "unknown field", hint);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.confidential = is_secret(pointer.rsplit('/').next().unwrap_or_default());
+        }
+    }
+
     pub(super) fn wrong_type(&mut self, pointer: &str, expected: &str, found: &Value) {
-        let hint = match found {
-            Value::Bool(_) | Value::Number(_) if expected == "text" => {
-                Some("put it in quotes".to_owned())
-            }
-            Value::String(text) if expected == "true or false" => match text.as_str() {
-                "yes" | "on" | "True" | "TRUE" => Some("write true, without quotes".to_owned()),
-                "no" | "off" | "False" | "FALSE" => Some("write false, without quotes".to_owned()),
-                _ => None,
-            },
-            _ => None,
-        };
+        let hint = type_hint(pointer, expected, found);
         let message = format!("expected {expected}, found {}", type_name(found));
         self.error(pointer, Code::WrongType, message, hint);
     }
@@ -211,6 +211,8 @@ pub(super) struct Fields<'a> {
     known: Vec<&'static str>,
     /// Fields of the native group that were reported already.
     refused: Vec<&'static str>,
+    /// Fields that were reported already, as misspelled.
+    misspelled: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -231,10 +233,23 @@ impl<'a> Fields<'a> {
         report: &mut Report<'_>,
     ) -> Option<Field<'a>> {
         let field = self.get(name);
-        if field.is_none() {
-            report.missing(&self.pointer, name, None);
+        if field.is_some() || self.map.contains_key(name) {
+            if field.is_none() {
+                report.missing(&self.pointer, name, None);
+            }
+            return field;
         }
-        field
+        // Misspelled, most probably: then that is what is wrong.
+        let like = |key: &&String| super::did_you_mean(key, [name]).is_some();
+        match self.map.keys().find(like) {
+            Some(misspelled) => {
+                let hint = format!("did you mean `{name}`?");
+                report.unknown(&join(&self.pointer, misspelled), Some(hint));
+                self.misspelled.push(misspelled.clone());
+            }
+            None => report.missing(&self.pointer, name, None),
+        }
+        None
     }
 
     /// A field that only the native group has.
@@ -254,18 +269,18 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// Whether a field is written, be it without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
     /// Reports what was never asked for.
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for name in self.map.keys() {
             let pointer = join(&self.pointer, name);
-            if !self.known.contains(&name.as_str()) && !self.refused.contains(&name.as_str()) {
-                report.at_key(
-                    Severity::Error,
-                    &pointer,
-                    Code::UnknownField,
-                    "unknown field",
-                    hint(name, &self.known),
-                );
+            let is_told = self.refused.contains(&name.as_str()) || self.misspelled.contains(name);
+            if !self.known.contains(&name.as_str()) && !is_told {
+                report.unknown(&pointer, hint(name, &self.known));
             }
         }
     }
@@ -303,6 +318,78 @@ pub(super) fn type_name(value: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
+    }
+}
+
+/// How a field of the envelope is written.
+fn known_field(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "apiVersion" => "write `apiVersion: stackward.dev/v1alpha1`",
+        "kind" => "write what it is, as `kind: Server`",
+        "metadata" => "write its name, as `metadata: {name: web}`",
+        "name" => "give it a name: it is how the object is known again",
+        "spec" => "what is wanted stands under `spec`",
+        "items" => "write the objects as a list under `items`",
+        "secretName" => "name the Secret that holds a clouds.yaml",
+        "cloudName" => "name the cloud of the clouds.yaml in that Secret",
+        _ => return None,
+    })
+}
+
+/// What helps with a value of the wrong type.
+pub(super) fn type_hint(pointer: &str, expected: &str, found: &Value) -> Option<String> {
+    let name = pointer.rsplit('/').next().unwrap_or_default();
+    let is_text = expected == "text" || expected.starts_with("a name");
+    Some(match found {
+        Value::Bool(_) | Value::Number(_) if is_text => "put it in quotes".to_owned(),
+        Value::Bool(true) if expected.starts_with("Allow") || expected.starts_with("Deny") => {
+            "write Allow".to_owned()
+        }
+        Value::Bool(false) if expected.starts_with("Allow") || expected.starts_with("Deny") => {
+            "write Deny".to_owned()
+        }
+        Value::Number(number) if expected == "true or false" => {
+            format!("write {}", number.as_f64() != Some(0.0))
+        }
+        Value::String(text) if expected == "true or false" => match text.to_lowercase().as_str() {
+            "yes" | "on" | "true" | "y" => "write true, without quotes".to_owned(),
+            "no" | "off" | "false" | "n" => "write false, without quotes".to_owned(),
+            _ => "write true or false, without quotes".to_owned(),
+        },
+        Value::String(text) if expected.contains("number") => number_hint(text),
+        Value::Number(number) if expected.contains("whole number") && number.is_f64() => {
+            "write it without a decimal point".to_owned()
+        }
+        Value::String(text) if expected == "a list" && text.starts_with('-') => {
+            "put a space behind the `-` of a list item".to_owned()
+        }
+        Value::Array(_) if expected == "a mapping" => {
+            "leave out the `-` before its fields".to_owned()
+        }
+        Value::String(text) if expected == "a mapping" && text.contains(':') => {
+            "put a space behind `:`".to_owned()
+        }
+        Value::Object(map) if is_text && map.contains_key("name") => {
+            let of = map.get("name").and_then(Value::as_str).unwrap_or("...");
+            format!("write the name alone: `{}: {}`", quote(name), quote(of))
+        }
+        Value::Object(_) | Value::Array(_) if expected == "text" => {
+            "write it as text: in quotes, or as a block below `|`".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn number_hint(text: &str) -> String {
+    let digits: String = text.chars().filter(|c| *c != '_').collect();
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+    let plain = digits.trim_start_matches('0');
+    match (is_number, text.starts_with(|c: char| c.is_ascii_digit())) {
+        (true, _) if plain.is_empty() => "write 0, without quotes".to_owned(),
+        (true, _) if plain == text => "write it without quotes".to_owned(),
+        (true, _) => format!("write {}", quote(plain)),
+        (false, true) => "write the number alone, without a unit and without quotes".to_owned(),
+        _ => "write a number, without quotes".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::documents::{Document, may_hold_secret};
 use super::place::{Mark, Origin, Places, join};
 use super::problem::{Code, Problem};
 use super::suggest::quote;
+use super::yaml::duplicate;
 
 /// Reads a file of one or several JSON values.
 pub(super) fn read(file: &Arc<str>, text: &str) -> (Vec<Document>, Vec<Problem>) {
@@ -26,6 +27,10 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> (Vec<Document>, Vec<Problem>)
                 let mut places = Places::new(Arc::clone(file), walk.mark);
                 let mut doubled = Vec::new();
                 walk.value("", walk.mark, &mut places, &mut doubled);
+                let doubled: Vec<(String, Mark, Option<Mark>)> = doubled
+                    .into_iter()
+                    .map(|(key, mark)| (key, mark, places.first_of(mark)))
+                    .collect();
                 places.sort();
                 if doubled.is_empty() {
                     if !value.is_null() {
@@ -33,21 +38,21 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> (Vec<Document>, Vec<Problem>)
                     }
                     continue;
                 }
-                problems.extend(doubled.into_iter().map(|(key, mark)| {
-                    let message = format!("duplicate key `{}`", quote(&key));
-                    Problem::error(Code::DuplicateKey, message).at(origin(file, mark))
+                problems.extend(doubled.into_iter().map(|(key, mark, first)| {
+                    duplicate(&format!(" `{}`", quote(&key)), mark, first).at(origin(file, mark))
                 }));
             }
             Err(error) => {
-                let text = error.to_string();
-                let end = text.rfind(" at line ").unwrap_or(text.len());
-                let mark = Mark::new(error.line().max(1), error.column().max(1));
-                let mut problem =
-                    Problem::error(Code::BadJson, format!("not JSON: {}", &text[..end]))
-                        .at(origin(file, mark));
-                if text.starts_with("trailing comma") {
-                    problem = problem.hint("remove the last comma");
-                }
+                let said = error.to_string();
+                let said = &said[..said.rfind(" at line ").unwrap_or(said.len())];
+                let mark = if error.is_eof() {
+                    end(text)
+                } else {
+                    Mark::new(error.line().max(1), error.column().max(1))
+                };
+                let mut problem = Problem::error(Code::BadJson, format!("not JSON: {said}"))
+                    .at(origin(file, mark));
+                problem.hint = advice(said, text, mark).map(str::to_owned);
                 problems.push(problem);
                 break;
             }
@@ -58,6 +63,41 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> (Vec<Document>, Vec<Problem>)
         problem.confidential = confidential;
     }
     (documents, problems)
+}
+
+/// The last character that says something.
+fn end(text: &str) -> Mark {
+    let text = text.trim_end();
+    let line = text.split('\n').count();
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Mark::new(line, last.chars().count().max(1))
+}
+
+/// What helps with the mistakes that people make most.
+fn advice(said: &str, text: &str, mark: Mark) -> Option<&'static str> {
+    let (line, column) = (
+        usize::try_from(mark.line).ok()?,
+        usize::try_from(mark.column).ok()?,
+    );
+    let line = text.split('\n').nth(line - 1).unwrap_or_default();
+    let mut here = line.chars().skip(column - 1);
+    let (first, second) = (here.next(), here.next());
+    Some(match said {
+        _ if first == Some('#') || (first, second) == (Some('/'), Some('/')) => {
+            "JSON has no comments; YAML has: rename the file to .yaml"
+        }
+        said if said.starts_with("trailing comma") => "remove the last comma",
+        said if said.starts_with("EOF") => "the end is missing: close every bracket and quote",
+        said if said.starts_with("expected `,`") => "put a comma behind what stands before this",
+        said if said.starts_with("expected `:`") => "put a colon between the key and its value",
+        said if said.starts_with("key must be a string") => "put keys in double quotes",
+        said if said.starts_with("control character") => "write line breaks in text as `\\n`",
+        said if said.starts_with("trailing characters") => {
+            "one bracket too many was closed before this"
+        }
+        _ if mark.line == 1 && mark.column == 1 => "a file of YAML is named .yaml",
+        _ => "put text in double quotes; true, false, null and numbers stand without",
+    })
 }
 
 fn origin(file: &Arc<str>, mark: Mark) -> Origin {
@@ -209,7 +249,8 @@ mod tests {
         assert_eq!(problems.len(), 1);
         assert_eq!(
             problems[0].to_string(),
-            "f:1:24: error[duplicate-key]: duplicate key `x`"
+            "f:1:24: error[duplicate-key]: duplicate key `x`\n  \
+             hint: the first one is on line 1; keep one of them"
         );
     }
 

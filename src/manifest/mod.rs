@@ -21,8 +21,10 @@ mod place;
 mod policy;
 pub mod problem;
 pub mod reference;
+pub mod render;
 mod secret;
 mod suggest;
+mod syntax;
 pub mod template;
 pub mod typed;
 pub mod write;
@@ -163,7 +165,7 @@ impl Manifest {
         // first field, which may have no part in it.
         let place = match code {
             Code::MissingField | Code::UnknownField | Code::Conflict => self.places.key(pointer),
-            _ => self.place(pointer),
+            _ => self.places.fault(pointer),
         };
         let mut problem = Problem::error(code, message)
             .at(place)

@@ -23,6 +23,41 @@ pub(super) fn namespace_fault(name: &str) -> Option<&'static str> {
     label_fault(name, false)
 }
 
+/// Why text is not the key of a label or an annotation: a name, with a domain and `/` before it or
+/// not.
+pub(super) fn label_key_fault(key: &str) -> Option<&'static str> {
+    let (domain, name) = match key.split_once('/') {
+        Some((domain, name)) => (Some(domain), name),
+        None => (None, key),
+    };
+    if domain.is_some_and(|domain| name_fault(domain).is_some()) {
+        return Some("what stands before `/` is no domain name");
+    }
+    match name.len() {
+        0 => Some("the name is empty"),
+        1..=63 => word_fault(name),
+        _ => Some("it is longer than 63 characters"),
+    }
+}
+
+/// Why text is not the value of a label.
+pub(super) fn label_value_fault(value: &str) -> Option<&'static str> {
+    match value.len() {
+        0 => None,
+        1..=63 => word_fault(value),
+        _ => Some("it is longer than 63 characters"),
+    }
+}
+
+fn word_fault(word: &str) -> Option<&'static str> {
+    if !(word.bytes()).all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        return Some("it may only have letters, digits, `-`, `_` and `.`");
+    }
+    let is_end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let fits = is_end(word.bytes().next()) && is_end(word.bytes().last());
+    (!fits).then_some("it must begin and end with a letter or a digit")
+}
+
 /// The nearest name that would be accepted, if one comes out of it.
 #[must_use]
 pub fn mend(name: &str) -> Option<String> {
@@ -84,6 +119,28 @@ mod tests {
         ] {
             assert!(name_fault(bad).is_some(), "{bad}");
         }
+        for good in [
+            "tier",
+            "app.kubernetes.io/name",
+            "a_B.c",
+            "stackward.dev/protect",
+        ] {
+            assert_eq!(label_key_fault(good), None, "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "/a",
+            "a/",
+            "A_b/c",
+            "a/b/c",
+            "-a",
+            &"a".repeat(64),
+        ] {
+            assert!(label_key_fault(bad).is_some(), "{bad}");
+        }
+        assert_eq!(label_value_fault(""), None);
+        assert!(label_value_fault("a b").is_some() && label_value_fault("a-").is_some());
         assert!(namespace_fault("a.b").is_some());
         assert_eq!(mend("AUTO_DEP DB"), Some("auto-dep-db".to_owned()));
         assert_eq!(mend("..."), None);

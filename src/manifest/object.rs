@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::fields::{Field, Fields, Report};
-use super::names::{mend, name_fault, namespace_fault};
+use super::names::{label_key_fault, label_value_fault, mend, name_fault, namespace_fault};
 use super::parse::{Kinds, Shape};
 use super::place::Places;
 use super::problem::{Code, Problem, Severity};
@@ -14,6 +14,8 @@ use super::suggest::{one_of, quote};
 use super::{DEFAULT_NAMESPACE, Group, Key, Manifest, did_you_mean, envelope};
 
 const PROTECT: &str = "stackward.dev/protect";
+/// Annotations of this program begin so.
+const OURS: &str = "stackward.dev/";
 /// What Kubernetes writes into `metadata`: without effect here, and normal in an exported object.
 const WRITTEN_BY_KUBERNETES: [&str; 10] = [
     "creationTimestamp",
@@ -61,7 +63,8 @@ pub(super) fn read(
     for item in items {
         if is_list(item.value) {
             let problem = Problem::error(Code::NotAnObject, "a list within a list")
-                .at(places.value(&item.pointer));
+                .at(places.value(&item.pointer))
+                .hint("put its items into the outer list");
             problems.push(problem);
             continue;
         }
@@ -78,14 +81,39 @@ fn one(value: &Value, places: Places, kinds: Kinds<'_>) -> (Option<Manifest>, Ve
     let Value::Object(map) = value else {
         let found = super::fields::type_name(value);
         let message = format!("expected an object with apiVersion and kind, found {found}");
-        report.error("", Code::NotAnObject, message, None);
+        let hint = match value {
+            Value::Array(_) => "write several objects one after the other with `---` between them",
+            _ => "a manifest begins with `apiVersion: ` and `kind: `",
+        };
+        report.error("", Code::NotAnObject, message, Some(hint.to_owned()));
         return (None, report.into_problems());
     };
+    if !["apiVersion", "kind", "metadata", "spec"]
+        .iter()
+        .any(|name| map.contains_key(*name))
+        && !map
+            .keys()
+            .any(|name| super::did_you_mean(name, ["apiVersion"]).is_some())
+    {
+        report.missing("", "apiVersion", Some(stranger(map)));
+        return (None, report.into_problems());
+    }
     report.confidential =
         map.get("kind").and_then(Value::as_str) == Some("Secret") || map.contains_key("stringData");
     let manifest = object(value, kinds, &mut report);
     let (failed, problems) = (report.failed(), report.into_problems());
     (manifest.filter(|_| !failed), problems)
+}
+
+/// What helps with a document that is no manifest at all.
+fn stranger(map: &serde_json::Map<String, Value>) -> String {
+    if map.contains_key("clouds") {
+        return "a clouds.yaml does not belong among the manifests: everything here is read as one"
+            .to_owned();
+    }
+    "a manifest has apiVersion, kind, metadata and spec; what is none does not belong here, or gets \
+     a name that begins with a dot"
+        .to_owned()
 }
 
 /// What could be read of an object; it is whole when nothing was reported.
@@ -117,7 +145,16 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
             metadata.name.as_str(),
         ));
     }
-    let group = group.and_then(|(text, pointer)| api_group(text, &pointer, report));
+    let group = group.and_then(|(text, pointer)| {
+        let known = api_group(text, &pointer, report);
+        if known.is_none() && report.key.is_none() {
+            // What is none of ours need not have what ours have.
+            report
+                .problems
+                .retain(|problem| problem.code != Code::MissingField);
+        }
+        known
+    });
     let (kind, group) = (kind?, group?);
     let shape = match (group, kinds.shape(kind.0)) {
         (Group::Core, _) if DATA_KINDS.contains(&kind.0) => None,
@@ -138,10 +175,17 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
             &status.pointer,
             Code::Ignored,
             message,
-            None,
+            Some("remove it".to_owned()),
         );
     }
+    let before = report.problems.len();
     fields.finish(report);
+    for problem in report.problems.iter_mut().skip(before) {
+        let name = problem.message.split(": ").next().unwrap_or_default();
+        if ["name", "namespace", "labels", "annotations"].contains(&name) {
+            problem.hint = Some("put it under `metadata`".to_owned());
+        }
+    }
     let (contents, metadata, key) = (contents?, metadata?, report.key.clone()?);
     let mut policy = contents.policy;
     policy.protect = protect(&metadata, report);
@@ -207,10 +251,27 @@ fn unknown_kind(group: Group, kind: &(&str, String), kinds: Kinds<'_>, report: &
             "write `apiVersion: {}` for a {kind}",
             group.api_version()
         )),
-        None => super::suggest::hint(kind, &served),
+        None => known_elsewhere(kind)
+            .map(str::to_owned)
+            .or_else(|| super::suggest::hint(kind, &served)),
     };
     let message = format!("unknown kind `{}` in {}", quote(kind), group.api_version());
     report.error(pointer, Code::UnknownKind, message, hint);
+}
+
+/// What people know by another name, or as an object of its own.
+fn known_elsewhere(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "Instance" | "VM" | "VirtualMachine" => "did you mean `Server`?",
+        "Tenant" => "did you mean `Project`?",
+        "Snapshot" => "did you mean `VolumeSnapshot`?",
+        "Interface" => "did you mean `RouterInterface`?",
+        "SecurityGroupRule" => "write it under `rules` of a SecurityGroup",
+        "VolumeAttachment" => "name the volume under `volumes` of a Server",
+        "FloatingIPAssociation" => "name the port in `portRef` of a FloatingIP",
+        "Namespace" => "there is nothing to declare: a namespace is where objects name it",
+        _ => return None,
+    })
 }
 
 struct Metadata {
@@ -252,12 +313,9 @@ fn metadata_of(mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Metada
     };
     let labels = fields
         .get("labels")
-        .map(|field| texts(&field, report))
-        .unwrap_or_default();
-    let annotations = fields
-        .get("annotations")
-        .map(|field| texts(&field, report))
-        .unwrap_or_default();
+        .map(|field| texts(&field, "label", report));
+    let annotations = (fields.get("annotations")).map(|field| texts(&field, "annotation", report));
+    let (labels, annotations) = (labels.unwrap_or_default(), annotations.unwrap_or_default());
     for name in WRITTEN_BY_KUBERNETES {
         if let Some(field) = fields.get(name) {
             let message = "ignored: Kubernetes writes this, it has no effect here";
@@ -266,7 +324,7 @@ fn metadata_of(mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Metada
                 &field.pointer,
                 Code::Ignored,
                 message,
-                None,
+                Some("remove it".to_owned()),
             );
         }
     }
@@ -297,13 +355,15 @@ fn checked(
         "name" => format!(
             "write `{mended}`, and the name that OpenStack shall show in spec.resource.name"
         ),
-        _ => format!("write `{mended}`"),
+        _ => format!("write `{}`", mended.replace('.', "-")),
     });
+    let hint = hint.or_else(|| Some("write a name such as `web-1`".to_owned()));
     report.error(pointer, Code::InvalidName, message, hint);
     None
 }
 
-fn texts(field: &Field<'_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+/// The labels or annotations, by `what` they are.
+fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<String, String> {
     let Some(map) = field.value.as_object() else {
         report.wrong_type(&field.pointer, "a mapping", field.value);
         return BTreeMap::new();
@@ -314,9 +374,27 @@ fn texts(field: &Field<'_>, report: &mut Report<'_>) -> BTreeMap<String, String>
             value,
             pointer: super::place::join(&field.pointer, name),
         };
-        if let Some(text) = report.text(&item) {
-            texts.insert(name.clone(), text.to_owned());
+        if let Some(fault) = label_key_fault(name) {
+            let message = format!("not a key that Kubernetes takes for {what}s: {fault}");
+            let hint = "write a word such as `tier` or `example.com/tier`".to_owned();
+            let (severity, code) = (Severity::Error, Code::InvalidName);
+            report.at_key(severity, &item.pointer, code, &message, Some(hint));
         }
+        if what == "annotation" && name.starts_with(OURS) && name != PROTECT {
+            let hint = format!("did you mean `{PROTECT}`?");
+            report.unknown(&item.pointer, Some(hint));
+        }
+        let Some(text) = report.text(&item) else {
+            continue;
+        };
+        if what == "label"
+            && let Some(fault) = label_value_fault(text)
+        {
+            let message = format!("not a value that Kubernetes takes for labels: {fault}");
+            let hint = "free text belongs into an annotation".to_owned();
+            report.error(&item.pointer, Code::InvalidValue, message, Some(hint));
+        }
+        texts.insert(name.clone(), text.to_owned());
     }
     texts
 }
@@ -328,7 +406,8 @@ fn protect(metadata: &Metadata, report: &mut Report<'_>) -> bool {
         Some(_) => {
             let pointer = super::place::join("/metadata/annotations", PROTECT);
             let message = "expected \"true\" or \"false\"";
-            report.error(&pointer, Code::InvalidValue, message, None);
+            let hint = "write \"true\" to protect it from deletion".to_owned();
+            report.error(&pointer, Code::InvalidValue, message, Some(hint));
             false
         }
     }

@@ -72,6 +72,8 @@ pub struct Places {
     file: Arc<str>,
     /// Sorted by pointer; the first one is the root, with the empty pointer.
     places: Vec<Place>,
+    /// Where the texts of literal block scalars begin: their first line, their first column.
+    blocks: Vec<(Box<str>, Mark)>,
 }
 
 impl Places {
@@ -83,7 +85,13 @@ impl Places {
                 key: start,
                 value: start,
             }],
+            blocks: Vec::new(),
         }
+    }
+
+    /// Adds where the text of a literal block scalar begins.
+    pub(super) fn push_block(&mut self, pointer: &str, start: Mark) {
+        self.blocks.push((pointer.into(), start));
     }
 
     /// Adds a place; [`Places::sort`] must follow before anything is looked up.
@@ -104,6 +112,14 @@ impl Places {
         self.nearest(pointer)
             .0
             .is_some_and(|place| *place.pointer == *pointer)
+    }
+
+    /// Of a key that stands at `later`, where the same key stands for the first time. Only before
+    /// the places are sorted.
+    pub(super) fn first_of(&self, later: Mark) -> Option<Mark> {
+        let twice = self.places.iter().find(|place| place.key == later)?;
+        let first = (self.places.iter()).find(|place| place.pointer == twice.pointer)?;
+        (first.key != later).then_some(first.key)
     }
 
     pub(super) fn sort(&mut self) {
@@ -134,6 +150,11 @@ impl Places {
             }
             below.push(&place.pointer[root.len()..], place.key, place.value);
         }
+        for (pointer, start) in &self.blocks {
+            if pointer.starts_with(&prefix) {
+                below.push_block(&pointer[root.len()..], *start);
+            }
+        }
         below.sort();
         below
     }
@@ -142,6 +163,43 @@ impl Places {
     #[must_use]
     pub fn value(&self, pointer: &str) -> Origin {
         self.origin(self.nearest(pointer).1)
+    }
+
+    /// Where a fault of the value at a pointer stands: at the value; at its key if the value begins
+    /// on a line below it, with a field that may have no part in it; and at the key of the nearest
+    /// parent if it is not written at all.
+    #[must_use]
+    pub fn fault(&self, pointer: &str) -> Origin {
+        match self.nearest(pointer).0 {
+            Some(place)
+                if *place.pointer == *pointer
+                    && (place.key.line == place.value.line || !self.is_collection(pointer)) =>
+            {
+                self.origin(place.value)
+            }
+            Some(place) => self.origin(place.key),
+            None => self.value(pointer),
+        }
+    }
+
+    fn is_collection(&self, pointer: &str) -> bool {
+        let prefix = format!("{pointer}/");
+        let first = (self.places).partition_point(|place| *place.pointer < *prefix);
+        (self.places.get(first)).is_some_and(|place| place.pointer.starts_with(&prefix))
+    }
+
+    /// Where a place within the text at a pointer stands. What is written in quotes or folded has
+    /// no places of its own within it: then where the text begins.
+    #[must_use]
+    pub fn within(&self, pointer: &str, place: Mark) -> Origin {
+        let block = self.blocks.iter().find(|(of, _)| **of == *pointer);
+        let Some((_, start)) = block else {
+            return self.value(pointer);
+        };
+        self.origin(Mark {
+            line: start.line.saturating_add(place.line).saturating_sub(1),
+            column: start.column.saturating_add(place.column).saturating_sub(1),
+        })
     }
 
     /// Where the key of the field at a pointer stands; of a pointer that is not there, where its

@@ -235,6 +235,13 @@ fn cloud(group: Group, spec: &mut Fields<'_>, report: &mut Report<'_>) -> CloudR
 }
 
 fn adopt(field: &Field<'_>, report: &mut Report<'_>) -> Option<Adopt> {
+    if !field.value.is_object() {
+        let hint = "write {byName: true} or {id: ...}".to_owned();
+        let found = super::fields::type_name(field.value);
+        let message = format!("expected a mapping, found {found}");
+        report.error(&field.pointer, Code::WrongType, message, Some(hint));
+        return None;
+    }
     let mut fields = report.fields(field)?;
     let id = fields
         .get("id")
@@ -249,11 +256,17 @@ fn adopt(field: &Field<'_>, report: &mut Report<'_>) -> Option<Adopt> {
         (None, Some(true)) => Some(Adopt::ByName),
         (None, Some(false)) => None,
         (Some(_), Some(true)) => {
-            report.conflict(&field.pointer, "id and byName exclude each other");
+            let hint = "an id says all: leave byName out";
+            report.conflict(&field.pointer, "id and byName exclude each other", hint);
             None
         }
         (None, None) => {
-            report.conflict(&field.pointer, "one of id and byName must be specified");
+            let hint = "write {id: ...} or {byName: true}";
+            report.conflict(
+                &field.pointer,
+                "one of id and byName must be specified",
+                hint,
+            );
             None
         }
     }

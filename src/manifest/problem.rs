@@ -1,9 +1,11 @@
-//! The only diagnostic that a person sees about manifests: one line, or with the source beside it.
+//! The only diagnostic that a person sees about manifests. How it looks beside its source line is in
+//! `render`.
 
 use std::fmt;
 
 use serde::Serialize;
 
+use super::render::harmless;
 use super::{Key, Origin};
 
 /// What is wrong, as a stable word. Documentation, metrics and tests go by it.
@@ -58,6 +60,8 @@ pub enum Code {
     DuplicateObject,
     /// A reference to an object that no manifest declares.
     MissingReference,
+    /// Nothing is declared at all.
+    Empty,
     /// Objects that wait for each other.
     Cycle,
     /// A template that cannot be rendered.
@@ -95,6 +99,7 @@ impl Code {
             Self::Ignored => "ignored",
             Self::DuplicateObject => "duplicate-object",
             Self::MissingReference => "missing-reference",
+            Self::Empty => "empty",
             Self::Cycle => "cycle",
             Self::BadTemplate => "bad-template",
             Self::UserDataTooLarge => "user-data-too-large",
@@ -228,45 +233,7 @@ impl Problem {
         self.severity == Severity::Error
     }
 
-    /// The problem with the line that it is about, given the text of the file that `origin` names.
-    ///
-    /// ```text
-    /// error[unknown-field]: spec.resource.flavourRef: unknown field (Server/db)
-    ///   --> db.yaml:7:5
-    ///    |
-    ///  7 |     flavourRef: small
-    ///    |     ^^^^^^^^^^
-    ///    = hint: did you mean `flavorRef`?
-    /// ```
-    #[must_use]
-    pub fn render(&self, text: Option<&str>) -> String {
-        let mut out = format!("{}\n", self.headline());
-        let Some(origin) = &self.origin else {
-            if let Some(hint) = &self.hint {
-                out.push_str(&format!("  = hint: {}\n", harmless(hint)));
-            }
-            return out;
-        };
-        let number = origin.line.to_string();
-        let margin = " ".repeat(number.len());
-        out.push_str(&format!("{margin}--> {origin}\n"));
-        if let Some(line) = text.filter(|_| !self.confidential).and_then(|text| {
-            let index = usize::try_from(origin.line).ok()?.checked_sub(1)?;
-            text.split('\n').nth(index)
-        }) {
-            let (line, padding, length) = excerpt(line, origin.column);
-            let carets = "^".repeat(length);
-            out.push_str(&format!(
-                "{margin} |\n{number} | {line}\n{margin} | {padding}{carets}\n"
-            ));
-        }
-        if let Some(hint) = &self.hint {
-            out.push_str(&format!("{margin} = hint: {}\n", harmless(hint)));
-        }
-        out
-    }
-
-    fn headline(&self) -> String {
+    pub(super) fn headline(&self) -> String {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -292,45 +259,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Text without control characters: what a manifest says must not steer the terminal of who reads
-/// about it.
-fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
-/// The part of a source line around a column, what stands before the carets, and their number.
-fn excerpt(line: &str, column: u32) -> (String, String, usize) {
-    const BEFORE: usize = 60;
-    const WIDTH: usize = 100;
-    let line = line.trim_end_matches('\r');
-    let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-    let skip = column.saturating_sub(BEFORE);
-    let shown: Vec<char> = line
-        .chars()
-        .skip(skip)
-        .take(WIDTH)
-        .map(|character| match character {
-            '\t' => ' ',
-            other if other.is_control() => '\u{fffd}',
-            other => other,
-        })
-        .collect();
-    let at = (column - skip).min(shown.len());
-    let length = shown
-        .iter()
-        .skip(at)
-        .take_while(|c| !c.is_whitespace() && !matches!(c, ':' | ',' | ']' | '}'))
-        .count()
-        .max(1);
-    (
-        shown.iter().collect::<String>().trim_end().to_owned(),
-        " ".repeat(at),
-        length,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,25 +281,6 @@ mod tests {
             "a.yaml:2:3: error[unknown-field]: spec.x: unknown field (Server/db)\n  \
              hint: did you mean `y`?"
         );
-    }
-
-    #[test]
-    fn the_caret_stands_below_the_place() {
-        assert_eq!(
-            problem(2, 3).render(Some("a: 1\n\té\u{1b}[31mfoo: bar\n")),
-            "error[unknown-field]: spec.x: unknown field (Server/db)\n --> a.yaml:2:3\n  |\n2 |  \
-             é\u{fffd}[31mfoo: bar\n  |   ^^^^^^^^\n  = hint: did you mean `y`?\n"
-        );
-    }
-
-    #[test]
-    fn a_line_that_may_hold_a_secret_or_is_not_there_is_not_shown() {
-        let confidential = Problem {
-            confidential: true,
-            ..problem(1, 1)
-        };
-        assert!(!confidential.render(Some("hunter2")).contains("hunter2"));
-        assert!(!problem(7, 1).render(Some("hunter2")).contains("hunter2"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ const MAX_OUTPUT: usize = 1024 * 1024;
 pub struct TemplateError {
     /// Line within the template, from 1.
     pub line: u32,
+    /// Column in that line, from 1.
+    pub column: u32,
     /// What is wrong, without any value.
     pub message: String,
 }
@@ -38,14 +40,14 @@ pub fn render(
     let environment = environment(delimiters)?;
     let compiled = environment
         .template_from_named_str(name, template)
-        .map_err(of)?;
+        .map_err(|error| of(error, template))?;
     let mut output = Bounded(Vec::new());
     compiled
         .render_captured_to(values, &mut output)
         .map_err(|error| {
             let missing = missing(&error, template, values);
             let kind = error.kind();
-            let mut described = of(error);
+            let mut described = of(error, template);
             let tells = |value: &String| !value.is_empty() && described.message.contains(value);
             if let Some(missing) = missing {
                 described.message = format!("undefined variable `{missing}`");
@@ -56,6 +58,7 @@ pub fn render(
         })?;
     String::from_utf8(output.0).map_err(|_| TemplateError {
         line: 1,
+        column: 1,
         message: "the result is not UTF-8".to_owned(),
     })
 }
@@ -69,7 +72,9 @@ pub fn variables(
     delimiters: Option<&[String; 2]>,
 ) -> Result<BTreeSet<String>, TemplateError> {
     let environment = environment(delimiters)?;
-    let compiled = environment.template_from_str(template).map_err(of)?;
+    let compiled = environment
+        .template_from_str(template)
+        .map_err(|error| of(error, template))?;
     let globals: BTreeSet<&str> = environment.globals().map(|(name, _)| name).collect();
     let variables = compiled.undeclared_variables(false);
     Ok(variables
@@ -88,7 +93,11 @@ fn environment(delimiters: Option<&[String; 2]>) -> Result<Environment<'static>,
     if let Some([start, end]) = delimiters {
         if start.trim().is_empty() || end.trim().is_empty() || start == end {
             let message = "delimiters must be two different texts".to_owned();
-            return Err(TemplateError { line: 1, message });
+            return Err(TemplateError {
+                line: 1,
+                column: 1,
+                message,
+            });
         }
         syntax
             .variable_delimiters(start.clone(), end.clone())
@@ -96,7 +105,7 @@ fn environment(delimiters: Option<&[String; 2]>) -> Result<Environment<'static>,
     }
     // It would print every value.
     environment.remove_global("debug");
-    environment.set_syntax(syntax.build().map_err(of)?);
+    environment.set_syntax(syntax.build().map_err(|error| of(error, ""))?);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_fuel(Some(FUEL));
@@ -104,7 +113,16 @@ fn environment(delimiters: Option<&[String; 2]>) -> Result<Environment<'static>,
     Ok(environment)
 }
 
-fn of(error: Error) -> TemplateError {
+fn of(error: Error, template: &str) -> TemplateError {
+    let start = error.range().map_or(0, |range| range.start);
+    let before = template.get(..start).unwrap_or_default();
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
     let line = error
         .line()
         .and_then(|line| u32::try_from(line).ok())
@@ -118,7 +136,11 @@ fn of(error: Error) -> TemplateError {
             None => kind.to_string(),
         },
     };
-    TemplateError { line, message }
+    TemplateError {
+        line,
+        column: u32::try_from(column).unwrap_or(1),
+        message,
+    }
 }
 
 /// The variable that an error is about, if its place in the template is that of one.

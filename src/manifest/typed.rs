@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::fields::Report;
+use super::fields::{Report, type_hint};
 use super::place::join;
 use super::problem::{Code, Problem};
-use super::suggest::{hint, one_of, quote};
+use super::suggest::{hint, is_secret, meant, one_of, quote, value_hint};
 use super::{Group, Manifest};
 
 /// Reads a value that stands at `base` (`/spec/resource`) in a manifest.
@@ -25,16 +25,19 @@ pub fn typed<T: DeserializeOwned>(
         Err(error) => Err(problem(
             manifest,
             base,
+            value,
             error.path(),
             &error.inner().to_string(),
         )),
     }
 }
 
-/// Reads a value as [`typed`] does, but reports every unknown field at once.
+/// Reads a value as [`typed`] does, but goes on behind a fault: what is at fault is left out and the
+/// rest read again.
 ///
 /// # Errors
-/// Every unknown field, and the first fault of another sort.
+/// Every unknown field and wrong value up to the first field that is missing; of a list, its first
+/// fault.
 pub fn typed_all<T: DeserializeOwned>(
     manifest: &Manifest,
     base: &str,
@@ -43,6 +46,7 @@ pub fn typed_all<T: DeserializeOwned>(
     const MOST: usize = 20;
     let mut problems: Vec<Problem> = Vec::new();
     let mut rest = None;
+    let mut left_out: Vec<String> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize(rest.as_ref().unwrap_or(value)) {
             Ok(read) if problems.is_empty() => return Ok(read),
@@ -50,18 +54,49 @@ pub fn typed_all<T: DeserializeOwned>(
             Err(error) => error,
         };
         let message = error.inner().to_string();
-        problems.push(problem(manifest, base, error.path(), &message));
-        let removed = unknown_field(&message).is_some_and(|(field, _)| {
-            let (parent, _) = split_pointer(&pointer_of(error.path()), field);
-            rest.get_or_insert_with(|| value.clone())
-                .pointer_mut(&parent)
-                .and_then(Value::as_object_mut)
-                .and_then(|map| map.remove(field))
-                .is_some()
-        });
-        if !removed || problems.len() >= MOST {
-            return Err(problems);
+        let pointer = pointer_of(error.path());
+        let missing = missing_field(&message).map(|name| join(&pointer, name));
+        // What is wrong with a mapping of which something was left out may come of that.
+        let follows = match &missing {
+            Some(missing) => left_out.contains(missing),
+            None if unknown_field(&message).is_some() => false,
+            None => left_out
+                .iter()
+                .any(|it| it.rsplit_once('/').is_some_and(|(of, _)| of == pointer)),
+        };
+        if !follows {
+            problems.push(problem(manifest, base, value, error.path(), &message));
         }
+        let fault = match unknown_field(&message) {
+            Some((field, expected)) => {
+                let (parent, pointer) = split_pointer(&pointer, field);
+                // The fields of a kind without an envelope, all of them in one.
+                if field == "resource" && value.pointer(&pointer).is_some_and(Value::is_object) {
+                    return Err(problems);
+                }
+                left_out.extend(meant(field, &expected).map(|meant| join(&parent, meant)));
+                pointer
+            }
+            None => pointer,
+        };
+        let removed = leave_out(rest.get_or_insert_with(|| value.clone()), &fault);
+        match removed {
+            Some(removed) if problems.len() < MOST => left_out.push(removed),
+            _ => return Err(problems),
+        }
+    }
+}
+
+/// Removes the nearest field around a fault: an item that went would move the ones behind it.
+fn leave_out(value: &mut Value, fault: &str) -> Option<String> {
+    let mut pointer = fault;
+    loop {
+        let (parent, name) = pointer.rsplit_once('/')?;
+        if let Some(Value::Object(map)) = value.pointer_mut(parent) {
+            let _: Value = map.remove(&name.replace("~1", "/").replace("~0", "~"))?;
+            return Some(pointer.to_owned());
+        }
+        pointer = parent;
     }
 }
 
@@ -120,15 +155,45 @@ fn split_pointer(pointer: &str, field: &str) -> (String, String) {
     }
 }
 
-fn problem(manifest: &Manifest, base: &str, path: &Path, message: &str) -> Problem {
-    let pointer = format!("{base}{}", pointer_of(path));
+fn problem(manifest: &Manifest, base: &str, value: &Value, path: &Path, message: &str) -> Problem {
+    let below = pointer_of(path);
+    let pointer = format!("{base}{below}");
     if let Some((field, expected)) = unknown_field(message) {
-        let (_, pointer) = split_pointer(&pointer, field);
-        let hint = hint(field, &expected);
-        return manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
+        let (parent, pointer) = split_pointer(&pointer, field);
+        let hint = match field {
+            "name" if expected == ["id", "filter"] => {
+                let (of, _) = split_pointer(&below, field);
+                let name = value.pointer(&of).and_then(|it| it["name"].as_str());
+                Some(format!(
+                    "write the name alone: `{}: {}`; or {{filter: {{name: ...}}}} for what is no \
+                     object here",
+                    quote(parent.rsplit('/').next().unwrap_or_default()),
+                    quote(name.unwrap_or("..."))
+                ))
+            }
+            _ => hint(field, &expected),
+        };
+        let mut problem = manifest.problem(&pointer, Code::UnknownField, "unknown field", hint);
+        problem.confidential |= is_secret(field);
+        return problem;
     }
     let (code, message, hint) = explain(message);
-    manifest.problem(&pointer, code, message, hint)
+    let found = value.pointer(&below);
+    let expected = message
+        .split("expected ")
+        .nth(1)
+        .and_then(|it| it.split(", found").next());
+    let hint = hint.or_else(|| match (code, expected, found) {
+        (Code::WrongType, Some(expected), Some(found)) => type_hint(&pointer, expected, found),
+        _ => None,
+    });
+    let mut problem = manifest.problem(&pointer, code, message, hint);
+    problem.confidential |= is_secret(pointer.rsplit('/').next().unwrap_or_default());
+    problem
+}
+
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
 }
 
 /// `unknown field `x`, expected one of `a`, `b``: the field and what was expected.
@@ -153,8 +218,7 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
             .or_else(|| rest.split_once("`, "))
     }) {
         let words = backticked(expected);
-        let hint = super::did_you_mean(variant, words.iter().copied())
-            .map(|word| format!("did you mean `{word}`?"));
+        let hint = value_hint(variant, &words);
         let message = format!(
             "unknown value `{}`, expected {}",
             quote(variant),
@@ -166,15 +230,12 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
-        let (found, expected) = (found_words(found), expected_words(expected));
-        let is_text = expected == "text" || expected.starts_with("a name");
-        let quotes = is_text && matches!(found, "a number" | "true or false");
-        let hint = quotes.then(|| "put it in quotes".to_owned());
-        return (
-            Code::WrongType,
-            format!("expected {expected}, found {found}"),
-            hint,
-        );
+        let (mut found, expected) = (found_words(found), expected_words(expected));
+        if found.starts_with("a number") && !expected.contains("number") {
+            found = "a number";
+        }
+        let message = format!("expected {expected}, found {found}");
+        return (Code::WrongType, message, None);
     }
     if let Some((found, expected)) = message
         .strip_prefix("invalid value: ")
@@ -192,14 +253,17 @@ fn explain(message: &str) -> (Code, String, Option<String>) {
         };
         return (Code::InvalidValue, message, None);
     }
-    (Code::InvalidValue, message.to_owned(), None)
+    let quotes = message.contains("must be in quotes");
+    let hint = quotes.then(|| "put it in quotes".to_owned());
+    (Code::InvalidValue, message.to_owned(), hint)
 }
 
 fn found_words(found: &str) -> &'static str {
     match found.split([' ', '`']).next().unwrap_or_default() {
         "null" | "unit" | "Option" => "nothing",
         "boolean" => "true or false",
-        "integer" | "floating" | "number" => "a number",
+        "integer" | "number" => "a number",
+        "floating" => "a number with a decimal point",
         "string" | "character" => "text",
         "sequence" => "a list",
         "map" => "a mapping",
@@ -297,7 +361,7 @@ mod tests {
             (
                 "    flavorRef: a\n    boot: hunter2\n",
                 "a:7:11: error[wrong-type]: spec.resource.boot: expected true or false, found text \
-                 (Server/db)",
+                 (Server/db)\n  hint: write true or false, without quotes",
             ),
             (
                 "    flavorRef: a\n    name: 7\n",

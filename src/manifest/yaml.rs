@@ -2,15 +2,17 @@
 //!
 //! With `write`, the only file that knows these crates; their interfaces move.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser};
+use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::Value;
 
 use super::documents::Document;
 use super::place::{Mark, Origin, Places, join};
 use super::problem::{Code, Problem};
 use super::suggest::quote;
+use super::syntax;
 
 /// Deep enough for any manifest, shallow enough for any stack.
 const MAX_DEPTH: usize = 64;
@@ -25,8 +27,9 @@ const MAX_ALIASES: usize = 10_000;
 /// Reads one document that begins after `lines` lines of its file.
 pub(super) fn read(file: &Arc<str>, text: &str, lines: usize) -> Result<Document, Problem> {
     let value: Value = serde_saphyr::from_str_with_options(text, options())
-        .map_err(|error| problem(file, lines, &error))?;
-    let places = places(file, text, lines);
+        .map_err(|error| problem(file, text, lines, &error))?;
+    let mut places = places(file, text, lines);
+    places.sort();
     Ok(Document { value, places })
 }
 
@@ -50,13 +53,13 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Problem {
+fn problem(file: &Arc<str>, text: &str, lines: usize, error: &serde_saphyr::Error) -> Problem {
     use serde_saphyr::Error;
     let mut error = error.without_snippet();
     while let Error::AliasError { error: inner, .. } = error {
         error = inner.without_snippet();
     }
-    let mark = error
+    let mut mark = error
         .location()
         .map_or(Mark::new(lines + 1, 1), |location| {
             let fit = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -65,27 +68,28 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
                 fit(location.column()).max(1),
             )
         });
-    let origin = Origin {
-        file: Arc::clone(file),
-        line: mark.line,
-        column: mark.column,
-    };
     let problem = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => Problem::error(
-            Code::DuplicateKey,
-            format!("duplicate key `{}`", quote(key)),
-        ),
-        Error::DuplicateMappingKey { .. } => Problem::error(Code::DuplicateKey, "duplicate key"),
+        Error::DuplicateMappingKey { key, .. } => {
+            let first = places(file, text, lines).first_of(mark);
+            let key = key.as_deref().map(|key| format!(" `{}`", quote(key)));
+            duplicate(&key.unwrap_or_default(), mark, first)
+        }
         Error::Budget { breach, .. } => Problem::error(
             Code::TooLarge,
             format!("the document is too large: {}", excess(breach)),
-        ),
+        )
+        .hint(match breach {
+            serde_saphyr::budget::BudgetBreach::Depth { .. } => "nest less deeply",
+            _ => "split it into several documents, and write out what its aliases stand for",
+        })
+        .at(overflow(file, text, lines, mark)),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Problem::error(
             Code::TooLarge,
             "the document is too large: its aliases expand too far",
-        ),
+        )
+        .hint("write out what they stand for"),
         Error::NonFiniteFloat { value, .. } => {
             let message = format!("`{}` is not a number that can be sent", quote(value));
             Problem::error(Code::InvalidValue, message).hint("put it in quotes if it is text")
@@ -94,19 +98,96 @@ fn problem(file: &Arc<str>, lines: usize, error: &serde_saphyr::Error) -> Proble
         | Error::Unexpected {
             expected: "string scalar",
             ..
-        } => Problem::error(
-            Code::BadYaml,
-            "not YAML that JSON could say: a key is not text",
-        )
-        .hint("put text that begins with `{`, `[` or `~` in quotes"),
+        } => {
+            // `{{ name }}`: it begins with the outer brace.
+            let line = text.split('\n').nth(index(mark.line).saturating_sub(lines));
+            let before = line.and_then(|line| line.chars().nth(index(mark.column).checked_sub(1)?));
+            mark.column -= u32::from(before == Some('{'));
+            let message = "not YAML that JSON could say: a key is not text";
+            Problem::error(Code::BadYaml, message).hint(
+                "manifests are no templates; put text that begins with `{`, `[` or `~` in quotes",
+            )
+        }
         other => {
-            let message = message(other);
+            let fault = syntax::fault(text);
+            if let Some(fault) = &fault {
+                mark = fault.mark;
+                mark.line = Mark::new(lines, 1).line.saturating_add(mark.line);
+            }
+            let message = (fault.as_ref()).map_or_else(|| message(other), |it| it.message.clone());
             let mut problem = Problem::error(Code::BadYaml, format!("not YAML: {message}"));
-            problem.hint = advice(&message).map(str::to_owned);
+            problem.hint = fault.map(|it| it.hint);
             problem
         }
     };
-    problem.at(origin)
+    if problem.origin.is_some() {
+        return problem;
+    }
+    problem.at(Origin {
+        file: Arc::clone(file),
+        line: mark.line,
+        column: mark.column,
+    })
+}
+
+/// The alias at which a document has more values than it may; `mark` if it is none.
+fn overflow(file: &Arc<str>, text: &str, lines: usize, mark: Mark) -> Origin {
+    let at = |mark: Mark| Origin {
+        file: Arc::clone(file),
+        line: mark.line,
+        column: mark.column,
+    };
+    let mut sizes: HashMap<usize, usize> = HashMap::new();
+    // Of each open collection its anchor and the values before it.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut all = 0_usize;
+    let options = granit_parser::options! { emit_comments: false };
+    for event in Parser::new_from_str_with_options(text, options) {
+        let Ok((event, span)) = event else { break };
+        match event {
+            Event::Scalar(_, _, anchor, _) => {
+                all += 1;
+                sizes.insert(anchor, 1);
+            }
+            Event::MappingStart(_, anchor, _) | Event::SequenceStart(_, anchor, _) => {
+                open.push((anchor, all));
+                all += 1;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                if let Some((anchor, before)) = open.pop() {
+                    sizes.insert(anchor, all - before);
+                }
+            }
+            Event::Alias(anchor) => {
+                all = all.saturating_add(sizes.get(&anchor).copied().unwrap_or(1));
+                if all > MAX_NODES {
+                    return at(Mark::new(span.start.line() + lines, span.start.col() + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+    at(mark)
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1)
+}
+
+/// A key that is there twice, with where it is for the first time.
+pub(super) fn duplicate(key: &str, mark: Mark, first: Option<Mark>) -> Problem {
+    let problem = Problem::error(Code::DuplicateKey, format!("duplicate key{key}"));
+    let line = first.map(|first| first.line);
+    match line {
+        Some(line) if mark.column == 1 && matches!(key, " `apiVersion`" | " `kind`") => problem
+            .hint(format!(
+                "the first one is on line {line}; between two objects put a line `---`"
+            )),
+        Some(line) => problem.hint(format!("the first one is on line {line}; keep one of them")),
+        None => problem.hint("keep one of them"),
+    }
 }
 
 fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
@@ -123,19 +204,6 @@ fn excess(breach: &serde_saphyr::budget::BudgetBreach) -> String {
         BudgetBreach::AliasAnchorRatio { .. } => "far more aliases than anchors".to_owned(),
         _ => "over a limit of the parser".to_owned(),
     }
-}
-
-/// What helps with the mistakes that people make most.
-fn advice(message: &str) -> Option<&'static str> {
-    if message.contains("tab") {
-        return Some("indent with spaces");
-    }
-    if message.contains("mapping values are not allowed") {
-        return Some("put text that holds `: ` in quotes");
-    }
-    message
-        .contains("unexpected character")
-        .then_some("put text that begins with a special character in quotes")
 }
 
 /// The parser's words without its line and column, which are relative to the document.
@@ -187,7 +255,16 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
         let Ok((event, span)) = event else { break };
         let mark = Mark::new(span.start.line() + lines, span.start.col() + 1);
         match event {
-            Event::Scalar(text, ..) => walk.scalar(&text, mark),
+            Event::Scalar(value, style, ..) => {
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let header = is_block.then(|| walk.header(text, lines)).flatten();
+                if style == ScalarStyle::Literal
+                    && let Some(header) = header
+                {
+                    walk.block(text, header, lines);
+                }
+                walk.scalar(&value, header.unwrap_or(mark));
+            }
             Event::Alias(_) => walk.scalar("*", mark),
             Event::MappingStart(..) => walk.open(Frame::Key, mark),
             Event::SequenceStart(..) => walk.open(Frame::Item(0), mark),
@@ -195,7 +272,6 @@ fn places(file: &Arc<str>, text: &str, lines: usize) -> Places {
             _ => {}
         }
     }
-    walk.places.sort();
     walk.places
 }
 
@@ -214,6 +290,46 @@ impl Walk {
         }
         self.value(mark);
         self.done();
+    }
+
+    /// Where `|` or `>` of the block scalar that is the value of the last key stands.
+    fn header(&self, text: &str, lines: usize) -> Option<Mark> {
+        let Some(Frame::Value(key)) = self.frames.last() else {
+            return None;
+        };
+        let line = text.split('\n').nth(index(key.line).checked_sub(lines)?)?;
+        let line: Vec<char> = line.chars().collect();
+        let at = line.iter().rposition(|c| matches!(c, '|' | '>'))?;
+        (at >= index(key.column)).then(|| Mark {
+            line: key.line,
+            ..Mark::new(1, at + 1)
+        })
+    }
+
+    /// Records where the text of a literal block scalar begins: below its header. Its first line
+    /// that is not blank has the indentation of all, unless the header says otherwise.
+    fn block(&mut self, text: &str, header: Mark, lines: usize) {
+        let Some(pointer) = self.pointers.last() else {
+            return;
+        };
+        let mut below = text
+            .split('\n')
+            .skip(index(header.line).saturating_sub(lines));
+        let says = below
+            .next()
+            .and_then(|line| line.chars().nth(index(header.column) + 1));
+        if says.is_some_and(|says| says.is_ascii_digit()) {
+            return;
+        }
+        let first = below
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
+        let indentation = first.chars().take_while(|c| *c == ' ').count();
+        let start = Mark {
+            line: header.line.saturating_add(1),
+            ..Mark::new(1, indentation + 1)
+        };
+        self.places.push_block(pointer, start);
     }
 
     fn open(&mut self, frame: Frame, mark: Mark) {
@@ -352,20 +468,37 @@ mod tests {
         }
     }
 
+    fn sorted(text: &str, lines: usize) -> Places {
+        let mut places = places(&"f".into(), text, lines);
+        places.sort();
+        places
+    }
+
+    #[test]
+    fn a_place_within_a_block_of_text_is_that_of_the_file() {
+        let text = "a:\n  t: |\n\n    one\n      two\n  q: \"x\"\n  d: |2-\n     three\n";
+        let within = |pointer: &str, line, column| {
+            let mark = Mark { line, column };
+            sorted(text, 10).within(pointer, mark).to_string()
+        };
+        assert_eq!(within("/a/t", 2, 1), "f:14:5");
+        assert_eq!(within("/a/t", 3, 3), "f:15:7");
+        assert_eq!(within("/a/q", 3, 3), "f:16:6");
+        assert_eq!(within("/a/d", 1, 2), "f:17:6");
+        assert_eq!(sorted(text, 10).value("/a/t").to_string(), "f:12:6");
+    }
+
     #[test]
     fn hundreds_of_comment_lines_are_no_problem() {
         let text = format!("a:\n{}  - 1\n", "  # comment\n".repeat(500));
         assert_eq!(value(&text), json!({"a": [1]}));
-        assert_eq!(
-            places(&"f".into(), &text, 0).value("/a/0").to_string(),
-            "f:502:5"
-        );
+        assert_eq!(sorted(&text, 0).value("/a/0").to_string(), "f:502:5");
     }
 
     #[test]
     fn every_value_stands_where_it_is_written() {
         let text = "a: 1\nlist:\n  - x: é\n    y: [1, {z: 2}]\n  - *q\n\"q/r\": |\n  text\nn:\n? [k]\n: v\nm: 1\n";
-        let places = places(&"f".into(), text, 10);
+        let places = sorted(text, 10);
         for (pointer, key, place) in [
             ("", "11:1", "11:1"),
             ("/a", "11:1", "11:4"),
@@ -386,7 +519,7 @@ mod tests {
             );
         }
         // An unknown alias ends the events; without it the rest is there too.
-        let places = super::places(&"f".into(), &text.replace("*q", "0"), 10);
+        let places = sorted(&text.replace("*q", "0"), 10);
         for (pointer, key) in [("/q~1r", "16:1"), ("/n", "18:1"), ("/m", "21:1")] {
             assert_eq!(
                 places.key(pointer).to_string(),

@@ -134,6 +134,8 @@ families! {
         "Writes to the journal: `done` or `failed`.");
     JOURNAL_DURATION = histogram("stackward_journal_write_duration_seconds", &[],
         "Time of writes to the journal, until they are on the disk.");
+    NOTICES = counter("stackward_webhook_notices_total", &["outcome"],
+        "Notices for the webhook: `delivered`, `failed` after all tries, or `dropped` since too many waited.");
     BUILD_INFO = gauge("stackward_build_info", &["version"],
         "The running version; always 1.");
     PROCESS_CPU = counter("process_cpu_seconds_total", &[],

@@ -232,13 +232,14 @@ impl Rule {
     /// What is wrong with it, where `pointer` is its place.
     pub(super) fn check(&self, pointer: &str) -> Vec<Complaint> {
         let mut complaints = Vec::new();
+        if self.direction.is_none() {
+            let message = "a rule needs its direction: ingress or egress";
+            let hint = "write `direction: ingress` or `direction: egress`";
+            complaints.push(Complaint::new(pointer, message).hint(hint));
+        }
         let mut complain = |field: &str, message: String| {
             complaints.push(Complaint::new(format!("{pointer}{field}"), message));
         };
-        if self.direction.is_none() {
-            let message = "a rule needs its direction: ingress or egress";
-            complain("", message.to_owned());
-        }
         if let Some(block) = self.remote_ip_prefix
             && matches!(block, IpNet::V4(_)) != (self.ethertype == Ethertype::V4)
         {

@@ -213,7 +213,9 @@ impl<'de> Deserialize<'de> for Networks {
                 match word {
                     "auto" => Ok(Networks::Auto),
                     "none" => Ok(Networks::None),
-                    _ => Err(E::unknown_variant(word, &["auto", "none"])),
+                    _ => Err(E::custom(format_args!(
+                        "neither auto nor none; networks stand in a list: [{{networkRef: {word}}}]"
+                    ))),
                 }
             }
 
@@ -320,10 +322,10 @@ impl Spec {
                 "/bootVolume",
                 "imageRef and bootVolume are mutually exclusive",
             )),
-            (None, None) => complaints.push(Complaint::new(
-                "",
-                "either imageRef or bootVolume must be specified",
-            )),
+            (None, None) => complaints.push(
+                Complaint::new("", "either imageRef or bootVolume must be specified")
+                    .hint("imageRef: debian, or bootVolume: {volumeRef: ...}"),
+            ),
             _ => {}
         }
         if self.image_name.is_some() {
@@ -489,10 +491,10 @@ fn twice<'a>(
     let mut seen: Vec<&Ref> = Vec::new();
     for (index, reference) in references.into_iter().enumerate() {
         if seen.contains(&reference) {
-            complaints.push(Complaint::new(
-                pointer(index),
-                format!("the {noun} is named twice"),
-            ));
+            complaints.push(
+                Complaint::new(pointer(index), format!("the {noun} is named twice"))
+                    .hint("remove one of them"),
+            );
         }
         seen.push(reference);
     }

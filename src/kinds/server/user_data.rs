@@ -154,7 +154,16 @@ impl UserData {
         let complaint = |message: String| Complaint::new("/userData/template", message);
         let variables = match template::variables(template, self.delimiters.as_ref()) {
             Ok(variables) => variables,
-            Err(error) => return complaints.push(complaint(error.to_string())),
+            Err(error) => {
+                let [open, close] = self.braces();
+                let hint = if error.message.contains("end of block") {
+                    "a block of `if` ends with `endif`, one of `for` with `endfor`".to_owned()
+                } else {
+                    format!("a variable is `{open} name {close}`; other delimiters: `delimiters`")
+                };
+                let complaint = complaint(error.to_string()).hint(hint);
+                return complaints.push(complaint.within(error.line, error.column));
+            }
         };
         let declared: BTreeSet<&str> = self
             .values
@@ -166,10 +175,11 @@ impl UserData {
             .iter()
             .filter(|name| !declared.contains(name.as_str()))
         {
-            if self.may_be_undefined(template, &variables, name) {
+            let Err(error) = self.without(template, &variables, name) else {
                 continue;
-            }
-            let complaint = complaint(format!("the variable `{name}` is not in values"));
+            };
+            let complaint = complaint(format!("the variable `{name}` is not in values"))
+                .within(error.line, error.column);
             let near = did_you_mean(name, declared.iter().copied());
             complaints.push(complaint.hint(match near {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -184,14 +194,27 @@ impl UserData {
         }
     }
 
+    /// What stands around a variable.
+    fn braces(&self) -> [&str; 2] {
+        match &self.delimiters {
+            Some([open, close]) => [open, close],
+            None => ["{{", "}}"],
+        }
+    }
+
     /// A variable with a default may be missing: found out by leaving it out.
-    fn may_be_undefined(&self, template: &str, variables: &BTreeSet<String>, name: &str) -> bool {
+    fn without(
+        &self,
+        template: &str,
+        variables: &BTreeSet<String>,
+        name: &str,
+    ) -> Result<String, TemplateError> {
         let values: BTreeMap<String, String> = variables
             .iter()
             .filter(|other| *other != name)
             .map(|other| (other.clone(), "x".to_owned()))
             .collect();
-        self.render(template, &values).is_ok()
+        self.render(template, &values)
     }
 
     fn render(

@@ -252,9 +252,9 @@ class Round:
                             status=status)
 
     def plan_adopts(self):
-        legend = '  ~ change in place'
+        legend = ' <= adopt: take over what exists'
         lines = [line for line in self.plan().splitlines() if line and line != legend and not line.startswith('Plan:')]
-        strange = [line for line in lines if not line.endswith(' change: adopt')]
+        strange = [line for line in lines if not line.endswith(' adopt')]
         require(lines and not strange, 'more than adoption: %s' % '\n'.join(strange or lines))
         return '%d to adopt' % len(lines)
 
