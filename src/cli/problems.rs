@@ -32,7 +32,7 @@ pub(super) fn render_from(problem: &Problem, directory: &Path) -> String {
     problem.render_in(text.as_deref(), &looks())
 }
 
-/// Problems as an editor reads them; `docs/usage/validate.md` describes it.
+/// Problems as an editor reads them; `docs/reference/validate.md` describes it.
 pub(super) fn report(problems: &[Problem], texts: &HashMap<Arc<str>, String>) -> Value {
     let described = problems.iter().map(|problem| {
         let mut described = json!({

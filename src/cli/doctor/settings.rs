@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args as _, Command};
 use serde_json::{Map, Value, json};
 
 use crate::cloud::environment::Environment;
-use crate::config::{Config, Flags};
+use crate::config::{Address, Config, Flags};
 
 use super::check::Checks;
 
@@ -127,11 +127,21 @@ fn rows(
         };
         rows.push(Row {
             name,
-            value,
+            value: value.map(|value| told(id, value)),
             source,
         });
     }
     rows
+}
+
+/// A value without what is secret in it.
+fn told(id: &str, value: String) -> String {
+    match id {
+        "webhook_url" => value
+            .parse::<Address>()
+            .map_or_else(|_| "set".to_owned(), |address| address.to_string()),
+        _ => value,
+    }
 }
 
 /// The value that counts when nobody sets one; `None` where that is nothing at all.
@@ -204,7 +214,8 @@ mod tests {
 
     #[test]
     fn each_setting_says_where_it_comes_from() {
-        let arguments = ["test", "--poll-interval", "5s", "--cloud", "lab"];
+        let hook = "https://hooks.example.com/s3cret";
+        let arguments = ["test", "--poll-interval", "5s", "--webhook-url", hook];
         let matches = command().get_matches_from(arguments);
         let config = Flags {
             manifests: Some("/".into()),
@@ -215,6 +226,8 @@ mod tests {
         let written = json!({"pruneGrace": "10s", "pollInterval": "9s"});
         let rows = rows(&matches, Some(Path::new("s.yaml")), &written, Some(&config));
         assert_eq!(row(&rows, "pollInterval"), ("5s", "--poll-interval"));
+        let told = ("https://hooks.example.com", "--webhook-url");
+        assert_eq!(row(&rows, "webhookUrl"), told);
         assert_eq!(row(&rows, "pruneGrace"), ("10s", "s.yaml"));
         assert_eq!(row(&rows, "goneAfter"), ("30s", "default"));
         assert_eq!(
@@ -232,6 +245,10 @@ mod tests {
             "owner",
             "log_level",
             "web_config",
+            "webhook_url",
+            "webhook_format",
+            "webhook_token_file",
+            "webhook_rate",
             "log_format",
         ];
         let config = Flags {

@@ -1,4 +1,4 @@
-//! The plan for programs. Its form is documented in docs/usage/plan.md, and stays: fields are
+//! The plan for programs. Its form is documented in docs/reference/plan.md, and stays: fields are
 //! added, none is renamed or given another meaning without another `formatVersion`.
 
 use std::collections::BTreeMap;
