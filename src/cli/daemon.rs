@@ -55,12 +55,7 @@ pub(super) struct Address {
     #[arg(long, value_name = "FILE", env = "STACKWARD_PASSWORD_FILE")]
     password_file: Option<PathBuf>,
     /// File with a bearer token, which may stand in STACKWARD_TOKEN as well
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STACKWARD_TOKEN_FILE",
-        conflicts_with = "user"
-    )]
+    #[arg(long, value_name = "FILE", env = "STACKWARD_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
@@ -118,27 +113,7 @@ impl Address {
                 None => url(ADDRESS)?,
             },
         };
-        let token = match &self.token_file {
-            Some(file) => Some(secret(file)?),
-            None => variable("STACKWARD_TOKEN").map(str::to_owned),
-        };
-        let login = match (&self.user, token) {
-            (Some(user), _) => {
-                let password = match &self.password_file {
-                    Some(file) => secret(file)?,
-                    None => variable("STACKWARD_PASSWORD")
-                        .map(str::to_owned)
-                        .ok_or_else(|| {
-                            let hint =
-                                "set STACKWARD_PASSWORD, or name a file with --password-file";
-                            Advised::error(format!("{user} has no password"), hint)
-                        })?,
-                };
-                Login::Password(user.clone(), password)
-            }
-            (None, Some(token)) => Login::Token(token),
-            (None, None) => Login::None,
-        };
+        let login = self.login(&variable)?;
         let mut client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -167,6 +142,26 @@ impl Address {
             base,
             login,
         })
+    }
+
+    /// A name beats a token: it is on the command line more often.
+    fn login<'e>(&self, variable: &impl Fn(&str) -> Option<&'e str>) -> anyhow::Result<Login> {
+        if let Some(user) = &self.user {
+            let password = match &self.password_file {
+                Some(file) => Some(secret(file)?),
+                None => variable("STACKWARD_PASSWORD").map(str::to_owned),
+            };
+            let password = password.ok_or_else(|| {
+                let hint = "set STACKWARD_PASSWORD, or name a file with --password-file";
+                Advised::error(format!("{user} has no password"), hint)
+            })?;
+            return Ok(Login::Password(user.clone(), password));
+        }
+        let token = match &self.token_file {
+            Some(file) => Some(secret(file)?),
+            None => variable("STACKWARD_TOKEN").map(str::to_owned),
+        };
+        Ok(token.map_or(Login::None, Login::Token))
     }
 }
 

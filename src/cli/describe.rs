@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use owo_colors::{OwoColorize as _, Style};
 use serde_json::{Value, json};
 
+use crate::kinds;
+
 use super::daemon::{Address, Answer, Daemon, JSON, TABLE};
 use super::output::{self, Form, Output};
 use super::resources::{Place, Resources, Target, short};
@@ -118,7 +120,11 @@ impl About {
         let key = format!("{kind}/{namespace}/{name}");
         let objects = &status["objects"];
         let standing = |key: &str| match &objects[key] {
-            Value::Null => "not declared".to_owned(),
+            // A Secret or a ConfigMap has no state.
+            Value::Null if kinds::find(key.split('/').next().unwrap_or_default()).is_none() => {
+                "a value".to_owned()
+            }
+            Value::Null => "no manifest declares it".to_owned(),
             it => {
                 let Standing { word, detail } = Standing::read(it);
                 match word {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use owo_colors::{OwoColorize as _, Style};
 use serde_json::{Value, json};
 
+use crate::kinds;
 use crate::manifest::{DEFAULT_NAMESPACE, Key, did_you_mean};
 
 use super::connect;
@@ -131,8 +132,29 @@ struct Graph {
 #[derive(Debug)]
 struct Node {
     standing: Standing,
-    declared: bool,
+    /// `None` where the daemon does not tell.
+    declared: Option<bool>,
     needs: Vec<Key>,
+}
+
+impl Node {
+    /// Something that others refer to, and of which the daemon tells nothing.
+    fn stranger(key: &Key) -> Self {
+        // Values for the others have no state.
+        let is_value = kinds::find(&key.kind).is_none();
+        let (word, detail) = match is_value {
+            true => ("Value", ""),
+            false => ("Missing", "no manifest declares it"),
+        };
+        Self {
+            standing: Standing {
+                word,
+                detail: detail.to_owned(),
+            },
+            declared: (!is_value).then_some(false),
+            needs: Vec::new(),
+        }
+    }
 }
 
 /// One line of the tree.
@@ -162,21 +184,15 @@ impl Graph {
             let needs = needs.filter_map(|it| it.as_str()?.parse().ok()).collect();
             let node = Node {
                 standing: Standing::read(object),
-                declared: true,
+                declared: Some(true),
                 needs,
             };
             nodes.insert(key, node);
         }
         let needed: Vec<Key> = nodes.values().flat_map(|it| it.needs.clone()).collect();
         for key in needed {
-            nodes.entry(key).or_insert_with(|| Node {
-                standing: Standing {
-                    word: "Missing",
-                    detail: "no manifest declares it".to_owned(),
-                },
-                declared: false,
-                needs: Vec::new(),
-            });
+            let stranger = || Node::stranger(&key);
+            nodes.entry(key.clone()).or_insert_with(stranger);
         }
         Self { nodes }
     }
@@ -301,12 +317,15 @@ mod tests {
         let objects: serde_json::Map<String, Value> = edges
             .iter()
             .map(|(key, needs)| {
-                let needs: Vec<String> = needs.iter().map(|it| format!("A/default/{it}")).collect();
+                let needs: Vec<String> = needs
+                    .iter()
+                    .map(|it| format!("Volume/default/{it}"))
+                    .collect();
                 let conditions = json!([{"type": "Available", "status": "True"},
                     {"type": "Progressing", "status": "False", "reason": "Success"}]);
                 let object = json!({"deleting": false, "reason": "InSync", "refersTo": needs,
                     "status": {"conditions": conditions}});
-                (format!("A/default/{key}"), object)
+                (format!("Volume/default/{key}"), object)
             })
             .collect();
         Graph::of(&json!({"objects": objects}))
@@ -329,12 +348,12 @@ mod tests {
     fn what_needs_what_is_unfolded_once() {
         assert_eq!(
             text(&graph(BLOG)),
-            "A/blog  Available\n\
-             ├── A/image  Available\n\
-             └── A/port  Available\n    \
-                 └── A/net  Available\n\
-             A/db  Available\n\
-             └── A/port  Available (*)\n"
+            "Volume/blog  Available\n\
+             ├── Volume/image  Available\n\
+             └── Volume/port  Available\n    \
+                 └── Volume/net  Available\n\
+             Volume/db  Available\n\
+             └── Volume/port  Available (*)\n"
         );
     }
 
@@ -344,12 +363,12 @@ mod tests {
         graph.turn();
         assert_eq!(
             text(&graph),
-            "A/image  Available\n\
-             └── A/blog  Available\n\
-             A/net  Available\n\
-             └── A/port  Available\n    \
-                 ├── A/blog  Available\n    \
-                 └── A/db  Available\n"
+            "Volume/image  Available\n\
+             └── Volume/blog  Available\n\
+             Volume/net  Available\n\
+             └── Volume/port  Available\n    \
+                 ├── Volume/blog  Available\n    \
+                 └── Volume/db  Available\n"
         );
     }
 
@@ -357,10 +376,10 @@ mod tests {
     fn circles_end_and_what_is_not_declared_is_shown() {
         assert_eq!(
             text(&graph(&[("a", &["b"]), ("b", &["a", "c"])])),
-            "A/a  Available\n\
-             └── A/b  Available\n    \
-                 ├── A/a  Available (*)\n    \
-                 └── A/c  Missing  no manifest declares it\n"
+            "Volume/a  Available\n\
+             └── Volume/b  Available\n    \
+                 ├── Volume/a  Available (*)\n    \
+                 └── Volume/c  Missing  no manifest declares it\n"
         );
     }
 }
