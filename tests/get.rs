@@ -183,6 +183,12 @@ async fn a_watch_goes_on_with_what_changes() {
     assert!(!line.contains("NAME"), "{line}");
     let line = watch.line_with("True");
     assert!(line.starts_with("new "), "{line}");
+    let mut command = town.site.command(&["get", "volume/b", "-w", "-o", "name"]);
+    command.env("STACKWARD_ADDRESS", &town.address);
+    let one = Daemon::start(command);
+    assert_eq!(one.line_with("Volume"), "Volume/b");
+    let fault = town.fault(&["get", "volume/c", "-w"]);
+    assert!(fault.contains("there is no Volume `c`"), "{fault}");
 }
 
 #[test]
