@@ -289,7 +289,7 @@ async fn events_are_told_in_their_order_and_as_they_happen() {
         one.contains("volume/a") && !one.contains("volume/b"),
         "{one}"
     );
-    let none = town.run(&["events", "--type", "warning"]);
+    let none = town.run(&["events", "--type", "Warning"]);
     assert_eq!(
         (out(&none).as_str(), err(&none).as_str()),
         ("", "no events\n")
