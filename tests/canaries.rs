@@ -309,6 +309,19 @@ async fn no_secret_is_in_anything_that_comes_out() {
             let arguments: Vec<&str> = status.iter().copied().chain([form]).collect();
             note(&mut heard, "status", site.run(&arguments));
         }
+        for command in [
+            &["get", "all", "-o", "wide"][..],
+            &["get", "all", "-o", "yaml"],
+            &["describe", "all"],
+            &["describe", "all", "-o", "json"],
+            &["events", "-o", "yaml"],
+            &["tree", "-o", "wide"],
+        ] {
+            let mut command = site.command(command);
+            let output = command.env("STACKWARD_ADDRESS", &address).output().unwrap();
+            assert!(output.status.success(), "{command:?}");
+            note(&mut heard, "what the daemon told", output);
+        }
         daemon.signal("-TERM");
         let _: Option<i32> = daemon.end();
         heard.push((format!("log ({mood})"), fs::read_to_string(&log).unwrap()));
@@ -322,6 +335,7 @@ async fn no_secret_is_in_anything_that_comes_out() {
         "Server/default/server",
         "stackward_api_requests_total",
         "ApplicationCredentialList",
+        "State:           ",
     ] {
         assert!(
             all.contains(part),

@@ -183,6 +183,12 @@ async fn a_watch_goes_on_with_what_changes() {
     assert!(!line.contains("NAME"), "{line}");
     let line = watch.line_with("True");
     assert!(line.starts_with("new "), "{line}");
+    let mut command = town.site.command(&["get", "volume/b", "-w", "-o", "name"]);
+    command.env("STACKWARD_ADDRESS", &town.address);
+    let one = Daemon::start(command);
+    assert_eq!(one.line_with("Volume"), "Volume/b");
+    let fault = town.fault(&["get", "volume/c", "-w"]);
+    assert!(fault.contains("there is no Volume `c`"), "{fault}");
 }
 
 #[test]
@@ -283,7 +289,7 @@ async fn events_are_told_in_their_order_and_as_they_happen() {
         one.contains("volume/a") && !one.contains("volume/b"),
         "{one}"
     );
-    let none = town.run(&["events", "--type", "warning"]);
+    let none = town.run(&["events", "--type", "Warning"]);
     assert_eq!(
         (out(&none).as_str(), err(&none).as_str()),
         ("", "no events\n")

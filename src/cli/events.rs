@@ -28,7 +28,7 @@ pub(super) struct Events {
     #[arg(long = "for", value_name = "KIND/NAME")]
     about: Option<String>,
     /// Only of this type: Normal, or Warning for what is in the way
-    #[arg(long = "type", value_name = "TYPE", ignore_case = true, value_parser = ["Normal", "Warning"])]
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["Normal", "Warning"])]
     kind: Option<String>,
     #[command(flatten)]
     place: Place,

@@ -75,9 +75,9 @@ impl Get {
         fault.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 
-    fn query(&self, target: &Target<'_>) -> Vec<(&'static str, String)> {
+    fn query(&self, fields: Option<String>) -> Vec<(&'static str, String)> {
         let labels = self.selector.clone().map(|it| ("labelSelector", it));
-        let fields = target.fields().map(|it| ("fieldSelector", it));
+        let fields = fields.map(|it| ("fieldSelector", it));
         labels.into_iter().chain(fields).collect()
     }
 
@@ -91,7 +91,7 @@ impl Get {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for target in targets {
             match daemon
-                .get(&target.path(), &self.query(target), form)
+                .get(&target.path(), &self.query(target.fields()), form)
                 .await?
             {
                 Answer::Here(value) => found.push((target, value)),
@@ -197,17 +197,19 @@ impl Get {
         };
         let mut growing = Growing::default();
         loop {
-            let first = match daemon
-                .get(&target.path(), &self.query(target), form)
-                .await?
-            {
+            let (path, fields) = target.list();
+            let query = self.query(fields);
+            let first = match daemon.get(&path, &query, form).await? {
                 Answer::Here(first) => first,
-                Answer::Missing(_) => return Err(target.missing(daemon).await),
+                Answer::Missing(words) => return Err(daemon.is_foreign(&words)),
             };
+            let is_empty = |list: &str| first[list].as_array().is_none_or(Vec::is_empty);
+            if target.name.is_some() && is_empty("rows") && is_empty("items") {
+                return Err(target.missing(daemon).await);
+            }
             let version = first["metadata"]["resourceVersion"].as_str();
             let version = version.unwrap_or("0").to_owned();
             let mut going_on = self.show(target, &first, &mut growing)?;
-            let (path, query) = (target.path(), self.query(target));
             let mut changes = Changes::since(daemon, path, query, form, version);
             while going_on {
                 going_on = match changes.next().await? {

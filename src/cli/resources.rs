@@ -248,23 +248,29 @@ impl<'r> Target<'r> {
     /// The path of what is meant. One object of all namespaces is a matter of its name's field, since
     /// an object's own path has its namespace.
     pub(super) fn path(&self) -> String {
-        let name = self.name.as_deref().filter(|_| !self.is_anywhere());
+        let name = self.name.as_deref().filter(|_| self.is_one());
         self.resource.path(self.namespace.as_deref(), name)
     }
 
     /// What of that is meant.
     pub(super) fn fields(&self) -> Option<String> {
-        let name = self.name.as_ref().filter(|_| self.is_anywhere())?;
+        self.named().filter(|_| !self.is_one())
+    }
+
+    /// The same as a list, whose version is one to watch from: an object's own may be long forgotten.
+    pub(super) fn list(&self) -> (String, Option<String>) {
+        let path = self.resource.path(self.namespace.as_deref(), None);
+        (path, self.named())
+    }
+
+    fn named(&self) -> Option<String> {
+        let name = self.name.as_ref()?;
         Some(format!("metadata.name={name}"))
     }
 
     /// Is there one answer, and not a list?
     pub(super) fn is_one(&self) -> bool {
-        self.name.is_some() && !self.is_anywhere()
-    }
-
-    fn is_anywhere(&self) -> bool {
-        self.namespace.is_none() && self.resource.namespaced
+        self.name.is_some() && (self.namespace.is_some() || !self.resource.namespaced)
     }
 
     /// There is no such object; which name was meant?

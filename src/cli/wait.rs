@@ -298,7 +298,8 @@ impl Sight {
     fn late(&self) -> Vec<String> {
         let why = |key: &String| match self.objects.get(key) {
             Some(object) => format!("{}: {}", clean(key), clean(&reason(object))),
-            None => format!("{}: no manifest declares it", clean(key)),
+            None if self.whole => format!("{}: no manifest declares it", clean(key)),
+            None => format!("{}: the daemon could not be asked again", clean(key)),
         };
         self.open.iter().map(why).collect()
     }
