@@ -61,6 +61,8 @@ async fn what_happens_after_the_first_look_is_told() {
     // What is there at the first look is no news.
     assert!(site.run(&with(&["--once"])).status.success());
     let arguments = with(&[
+        "--listen",
+        "127.0.0.1:0",
         "--webhook-url",
         &url,
         "--prune-grace",
@@ -92,7 +94,7 @@ async fn what_happens_after_the_first_look_is_told() {
         .iter()
         .any(|it| it["object"]["name"] == "old");
     assert!(!old, "{:?}", got.lock().unwrap());
-    daemon.signal("TERM");
+    daemon.signal("-TERM");
     assert_eq!(daemon.end(), Some(0));
 }
 
@@ -114,6 +116,8 @@ fn a_webhook_that_cannot_be_is_refused_at_the_start() {
                 "http://127.0.0.1:1/",
                 "--webhook-token-file",
                 "nowhere",
+                "--listen",
+                "none",
             ],
             "cannot read nowhere",
         ),
