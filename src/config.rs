@@ -67,6 +67,25 @@ pub struct Flags {
         help_heading = "Daemon"
     )]
     pub web_config: Option<PathBuf>,
+    /// Take what kubectl applies and deletes as files in this directory of --manifests [if DIR is left out: api]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "STACKWARD_API_WRITE",
+        num_args = 0..=1,
+        default_missing_value = "api",
+        require_equals = true,
+        help_heading = "Daemon"
+    )]
+    pub api_write: Option<PathBuf>,
+    /// Who may write at the address: TOKEN,USER in each line; without it only the control socket may
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STACKWARD_API_TOKEN_FILE",
+        help_heading = "Daemon"
+    )]
+    pub api_token_file: Option<PathBuf>,
     /// Address that is told what happens (http, https); no address, no notices
     #[arg(
         long,
@@ -157,6 +176,10 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// How it is guarded.
     pub web_config: Option<PathBuf>,
+    /// Where what is written through the API is kept.
+    pub api_write: Option<PathBuf>,
+    /// Who may write at the address.
+    pub api_token_file: Option<PathBuf>,
     /// Who is told what happens.
     pub webhook: Option<Webhook>,
     /// How often the directory is read anyway.
@@ -183,6 +206,8 @@ impl Config {
             owner,
             listen,
             web_config,
+            api_write,
+            api_token_file,
             webhook,
             rescan_interval,
             timeout,
@@ -197,6 +222,8 @@ impl Config {
             && *owner == other.owner
             && *listen == other.listen
             && *web_config == other.web_config
+            && *api_write == other.api_write
+            && *api_token_file == other.api_token_file
             && *webhook == other.webhook
             && *rescan_interval == other.rescan_interval
             && *timeout == other.timeout
@@ -268,9 +295,11 @@ impl Flags {
         let mut flags: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         let paths = flags.manifests.iter_mut().chain(&mut flags.state_dir);
         let paths = paths.chain(&mut flags.web_config);
+        let paths = paths.chain(&mut flags.api_token_file);
         let paths = paths.chain(&mut flags.webhook_token_file);
         for path in paths.chain(&mut flags.allow_files_from) {
-            *path = base.join(&path);
+            // Without a `.` in the middle.
+            *path = base.join(&path).components().collect();
         }
         Ok(flags)
     }
@@ -289,6 +318,8 @@ impl Flags {
             owner: self.owner.or(file.owner),
             listen: self.listen.or(file.listen),
             web_config: self.web_config.or(file.web_config),
+            api_write: self.api_write.or(file.api_write),
+            api_token_file: self.api_token_file.or(file.api_token_file),
             webhook_url: self.webhook_url.or(file.webhook_url),
             webhook_format: self.webhook_format.or(file.webhook_format),
             webhook_token_file: self.webhook_token_file.or(file.webhook_token_file),
@@ -409,7 +440,24 @@ impl Flags {
         for directory in &self.allow_files_from {
             wrong.extend(check_directory("--allow-files-from", directory).err());
         }
+        if self.api_token_file.is_some() && self.api_write.is_none() {
+            let message = "--api-token-file says who may write, and nothing is written";
+            wrong.push(BadConfig::new(
+                message,
+                "give --api-write as well, or leave it out",
+            ));
+        }
+        if self.api_write.is_some() && self.api_token_file.is_none() && state == State::Memory {
+            let message = "--api-write: nobody may write, without a state directory and its socket";
+            wrong.push(BadConfig::new(
+                message,
+                "give --api-token-file, or --state-dir",
+            ));
+        }
         let config = Config {
+            // Below the manifests, where else it is said to be: that is checked when it is opened.
+            api_write: self.api_write.map(|directory| manifests.join(directory)),
+            api_token_file: self.api_token_file,
             manifests,
             cloud,
             state,

@@ -232,6 +232,7 @@ fn exported(sim: &mut Sim) -> Export {
     let project = sim.project();
     let wish = Wish {
         kinds: usual_kinds(),
+        only: None,
         scope: &scope,
         project: &project,
         adopt: true,
@@ -554,4 +555,34 @@ async fn the_program_exports_what_it_then_plans_to_adopt_and_nothing_else() {
         "Flavor,VolumeType",
     ]));
     assert!(flavors.contains("kind: Flavor\n"), "{flavors}");
+
+    // One alone, by name.
+    let one = out(&run(&["adopt", "network", "private", "--cloud", "demo"]));
+    std::fs::create_dir(at.join("one")).unwrap();
+    std::fs::write(at.join("one/private.yaml"), &one).unwrap();
+    let plan = [
+        "plan",
+        "--cloud",
+        "demo",
+        "--state-dir",
+        "s2",
+        "--manifests",
+    ];
+    let plan = out(&run(&[&plan[..], &["one"]].concat()));
+    assert!(
+        plan.contains("<= Network/private") && plan.contains("1 to adopt"),
+        "{plan}"
+    );
+    for (arguments, words) in [
+        (
+            ["network", "kept"],
+            "Network kept is not taken over: managed by the stackward",
+        ),
+        (["network", "nothing"], "there is no Network nothing"),
+        (["netwerk", "private"], "did you mean `Network`?"),
+    ] {
+        let refused = run(&[&["adopt", "--cloud", "demo"], &arguments[..]].concat());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(words), "{said}");
+    }
 }

@@ -80,6 +80,17 @@ fn more_than_a_fifth_of_the_objects_is_not_deleted_without_a_word() {
     assert_eq!(reason(&sim, "g17"), "Frozen");
     let frozen = sim.engine.snapshot().frozen.unwrap();
     assert_eq!((frozen.objects.len(), frozen.managed), (5, 20));
+    assert_eq!(frozen.doubt, None);
+}
+
+#[test]
+fn a_single_reading_of_the_directory_is_no_doubt_to_tell_a_person() {
+    let mut sim = with_groups(20, |_| {});
+    sim.declare(&groups(10));
+    assert_eq!(sim.engine.snapshot().frozen.unwrap().doubt, None);
+    sim.declare(&[]);
+    sim.run_for(2 * MINUTE);
+    assert!(sim.engine.snapshot().frozen.unwrap().doubt.is_some());
 }
 
 #[test]
@@ -101,6 +112,23 @@ fn three_may_always_go_and_not_four() {
     sim.run_for(20 * MINUTE);
     assert_eq!(there(&mut sim), 1);
     sim.assert_converged();
+}
+
+#[test]
+fn an_emptied_directory_deletes_nothing_even_if_that_is_approved() {
+    let mut sim = with_groups(4, |_| {});
+    sim.declare(&[]);
+    sim.run_for(2 * MINUTE);
+    let frozen = sim.engine.snapshot().frozen.unwrap();
+    let doubt = frozen.doubt.unwrap();
+    assert!(doubt.contains("declares nothing at all"), "{doubt}");
+    approve(&mut sim, &frozen.hash);
+    sim.run_for(60 * MINUTE);
+    assert_eq!(there(&mut sim), 4);
+    // The word still counts once the directory declares something.
+    sim.declare(&groups(1));
+    sim.run_for(20 * MINUTE);
+    assert_eq!(there(&mut sim), 1);
 }
 
 #[test]

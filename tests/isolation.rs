@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sim::Sim;
+use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::manifest::Key;
 use stackward::sandbox::{Effect, Rule};
 
@@ -246,4 +247,41 @@ fn nothing_is_replaced_while_what_is_attached_to_it_is_not_known() {
     assert_ne!(after["id"], before);
     let volume = named(&mut sim, "Volume", "v");
     assert_eq!(volume["attachments"][0]["server_id"], after["id"]);
+}
+
+#[test]
+fn an_id_of_another_cloud_is_never_sent_to_this_one() {
+    let image = |cloud: &str| {
+        let (name, text) = object("Image", "i", &json!({"filter": {}}));
+        let mut manifest: Value = serde_json::from_str(&text).unwrap();
+        manifest["spec"] = json!({"cloud": cloud, "managementPolicy": "unmanaged",
+            "import": {"filter": {"name": "a"}}});
+        (name, manifest.to_string())
+    };
+    let server = object(
+        "Server",
+        "s",
+        &json!({"imageRef": "i", "flavorRef": {"filter": {"name": "m1.tiny"}}, "networks": "none"}),
+    );
+    let mut sim = Sim::new(1);
+    sim.image_by_hand("a");
+    let far = Fingerprint {
+        auth_url: "https://far.example/v3".to_owned(),
+        ..sim.fingerprint()
+    };
+    sim.elsewhere.insert(Scope::new("far"), far);
+    sim.declare(&[image("far"), server.clone()]);
+    sim.run_for(60 * MINUTE);
+    assert_eq!(reason(&sim, "Image", "i").0, "InSync");
+    let (code, words) = reason(&sim, "Server", "s");
+    assert_eq!(code, "Invalid");
+    assert!(
+        words.contains("Image/i is of cloud far, this object is of cloud sandbox: its Keystone is https://far.example and not http://sandbox/identity"),
+        "{words}"
+    );
+    assert_eq!(sim.writes(), [] as [&String; 0]);
+    // Another name of the same place is no other cloud.
+    sim.declare(&[image("near"), server]);
+    sim.run_until_rest(10 * MINUTE);
+    assert_eq!(named(&mut sim, "Server", "s")["status"], "ACTIVE");
 }

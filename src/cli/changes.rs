@@ -6,7 +6,7 @@ use reqwest::Response;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::daemon::Daemon;
+use super::daemon::{Answer, Daemon};
 
 /// An answer that ended without a word is not asked for again at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,9 +39,51 @@ pub(super) enum Change {
     Lost,
 }
 
+/// What [`follow`] shows.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// The whole list, in the beginning and whenever the daemon cannot say what changed since.
+    List(Value),
+    /// It is there, new or not as before.
+    Here(Value),
+    /// It is gone; as it was last.
+    Gone(Value),
+}
+
+/// What is there, and then what changes, until `show` says that nobody reads it. `query` selects.
+pub(super) async fn follow(
+    daemon: &Daemon,
+    path: &str,
+    query: &[(&'static str, String)],
+    form: &'static str,
+    mut show: impl FnMut(Seen) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    loop {
+        let list = match daemon.get(path, query, form).await? {
+            Answer::Here(list) => list,
+            Answer::Missing(words) => return Err(daemon.is_foreign(&words)),
+        };
+        let version = list["metadata"]["resourceVersion"].as_str();
+        let version = version.unwrap_or("0").to_owned();
+        let mut going_on = show(Seen::List(list))?;
+        let mut changes = Changes::since(daemon, path.to_owned(), query.to_vec(), form, version);
+        while going_on {
+            going_on = match changes.next().await? {
+                Change::Here(it) => show(Seen::Here(it))?,
+                Change::Gone(it) => show(Seen::Gone(it))?,
+                Change::Told => true,
+                Change::Lost => break,
+            };
+        }
+        if !going_on {
+            return Ok(());
+        }
+    }
+}
+
 impl<'d> Changes<'d> {
     /// What changes after a version. `query` selects.
-    pub(super) fn since(
+    fn since(
         daemon: &'d Daemon,
         path: String,
         query: Vec<(&'static str, String)>,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::manifest::Key;
 
 use super::daemon::Socket;
+use super::standing::clean;
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:
@@ -68,6 +69,7 @@ struct Frozen {
     hash: String,
     objects: Vec<Key>,
     managed: usize,
+    doubt: Option<String>,
 }
 
 impl Approve {
@@ -96,6 +98,10 @@ impl Approve {
             anstream::println!("  {}", key.short());
         }
         anstream::println!("stackward approve {}", frozen.hash);
+        if let Some(doubt) = &frozen.doubt {
+            let doubt = clean(doubt);
+            anstream::println!("None of them goes, approved or not, while {doubt}.");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::changes::{Change, Changes};
-use super::daemon::{Address, Answer, JSON, TABLE};
+use super::changes::{Seen, follow};
+use super::daemon::{Address, JSON, TABLE};
 use super::output::{self, Form, Output};
 use super::resources::{Place, Resources, Target};
 use super::sheet::{Beside, Growing, Sheet};
@@ -70,30 +70,18 @@ impl Events {
             ("includeObject", "Object".to_owned()),
         ];
         let mut growing = Growing::default();
-        loop {
-            let mut all = match daemon.get(&target.path(), &query, form).await? {
-                Answer::Here(all) => all,
-                Answer::Missing(words) => return Err(daemon.is_foreign(&words)),
-            };
-            let version = all["metadata"]["resourceVersion"].as_str();
-            let version = version.unwrap_or("0").to_owned();
-            sort(&mut all["rows"]);
-            sort(&mut all["items"]);
-            let mut going_on = self.show(&target, &all, &mut growing)? && self.watch;
-            let query = query.to_vec();
-            let mut changes = Changes::since(&daemon, target.path(), query, form, version);
-            while going_on {
-                going_on = match changes.next().await? {
-                    Change::Here(it) => self.show(&target, &it, &mut growing)?,
-                    // That it is forgotten is nothing that happened.
-                    Change::Gone(_) | Change::Told => true,
-                    Change::Lost => break,
-                };
+        follow(&daemon, &target.path(), &query, form, |seen| match seen {
+            Seen::List(mut list) => {
+                sort(&mut list["rows"]);
+                sort(&mut list["items"]);
+                Ok(self.show(&target, &list, &mut growing)? && self.watch)
             }
-            if !going_on {
-                return Ok(ExitCode::SUCCESS);
-            }
-        }
+            Seen::Here(it) => self.show(&target, &it, &mut growing),
+            // That it is forgotten is nothing that happened.
+            Seen::Gone(_) => Ok(true),
+        })
+        .await?;
+        Ok(ExitCode::SUCCESS)
     }
 
     fn show(

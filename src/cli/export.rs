@@ -72,39 +72,20 @@ impl Export {
     pub(super) async fn execute(self) -> anyhow::Result<ExitCode> {
         let named = named_kinds(&self.kinds)?;
         let choice = CloudChoice::new(self.cloud.as_deref());
-        let running = embedded::start(&choice).await?;
-        let (cloud, place) =
-            connect::open(&choice, running.as_ref(), self.project.as_deref()).await?;
-        let scope = choice.scope();
-        let wish = Wish {
-            kinds: if named.is_empty() {
-                usual_kinds()
-            } else {
-                named.clone()
-            },
-            scope: &scope,
-            project: place.project_id.as_deref().unwrap_or_default(),
-            adopt: !self.no_adopt,
-            suspend: self.suspend,
-        };
-        let mut look = Look {
-            cloud: &cloud,
-            place: &place,
-            wish: &wish,
-            named: !named.is_empty(),
-            inventory: Inventory::default(),
-            faults: Vec::new(),
-            absent: Vec::new(),
-        };
-        look.at(&kinds_to_list(&wish.kinds)).await;
-        look.at(&kinds_to_look_up(&wish, &look.inventory)).await;
-        let Look {
-            inventory,
+        let Sight {
+            place,
+            exported,
             faults,
             absent,
-            ..
-        } = look;
-        let exported = exporting::export(&wish, &inventory);
+        } = look(&Wanted {
+            choice: &choice,
+            project: self.project.as_deref(),
+            named,
+            only: None,
+            adopt: !self.no_adopt,
+            suspend: self.suspend,
+        })
+        .await?;
         let said = Said {
             title: title(&place, exported.documents.len()),
             documents: exported.documents,
@@ -128,6 +109,69 @@ impl Export {
         let hint = "what could not be read is not in the export; everything else is";
         Err(Advised::error(faults.join("; "), hint))
     }
+}
+
+/// What of a cloud is to become manifests.
+pub(super) struct Wanted<'a> {
+    pub(super) choice: &'a CloudChoice,
+    pub(super) project: Option<&'a str>,
+    /// Kinds that were asked for by name; none for those of which every project has its own.
+    pub(super) named: Vec<&'static dyn AnyKind>,
+    /// Only what has this name or id.
+    pub(super) only: Option<&'a str>,
+    pub(super) adopt: bool,
+    pub(super) suspend: bool,
+}
+
+/// What was seen of a cloud.
+pub(super) struct Sight {
+    pub(super) place: cloud::Scope,
+    pub(super) exported: exporting::Export,
+    pub(super) faults: Vec<String>,
+    /// Kinds that this cloud does not have.
+    absent: Vec<&'static str>,
+}
+
+/// Looks at a cloud, and turns what is there into manifests.
+pub(super) async fn look(wanted: &Wanted<'_>) -> anyhow::Result<Sight> {
+    let running = embedded::start(wanted.choice).await?;
+    let (cloud, place) = connect::open(wanted.choice, running.as_ref(), wanted.project).await?;
+    let scope = wanted.choice.scope();
+    let wish = Wish {
+        kinds: match wanted.named.is_empty() {
+            true => usual_kinds(),
+            false => wanted.named.clone(),
+        },
+        only: wanted.only,
+        scope: &scope,
+        project: place.project_id.as_deref().unwrap_or_default(),
+        adopt: wanted.adopt,
+        suspend: wanted.suspend,
+    };
+    let mut look = Look {
+        cloud: &cloud,
+        place: &place,
+        wish: &wish,
+        named: !wanted.named.is_empty(),
+        inventory: Inventory::default(),
+        faults: Vec::new(),
+        absent: Vec::new(),
+    };
+    look.at(&kinds_to_list(&wish.kinds)).await;
+    look.at(&kinds_to_look_up(&wish, &look.inventory)).await;
+    let Look {
+        inventory,
+        faults,
+        absent,
+        ..
+    } = look;
+    let exported = exporting::export(&wish, &inventory);
+    Ok(Sight {
+        exported,
+        faults,
+        absent,
+        place,
+    })
 }
 
 fn named_kinds(names: &[String]) -> anyhow::Result<Vec<&'static dyn AnyKind>> {

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::config::BadConfigs;
-use crate::daemon::door::BadWebConfig;
+use crate::daemon::door::BadDoor;
+use crate::daemon::kubernetes::FolderError;
 use crate::daemon::serve::CannotListen;
 use crate::daemon::supervisor::BadSocket;
 use crate::daemon::telemetry;
@@ -77,8 +78,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 .map(|it| it.hint().to_owned())
         };
         let socket = || Some(cause.downcast_ref::<BadSocket>()?.hint().to_owned());
-        let web = || Some(cause.downcast_ref::<BadWebConfig>()?.hint.to_owned());
-        let advised = advised.or_else(web);
+        let door = || Some(cause.downcast_ref::<BadDoor>()?.hint().to_owned());
+        let folder = || Some(cause.downcast_ref::<FolderError>()?.hint().to_owned());
+        let advised = advised.or_else(door).or_else(folder);
         advised.or_else(store).or_else(listen).or_else(socket)
     })
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::changes::{Change, Changes};
+use super::changes::{Seen, follow};
 use super::daemon::{Address, Answer, Daemon, JSON, TABLE};
 use super::failure::Advised;
 use super::output::{self, Form, Output};
@@ -196,31 +196,26 @@ impl Get {
             _ => TABLE,
         };
         let mut growing = Growing::default();
-        loop {
-            let (path, fields) = target.list();
-            let query = self.query(fields);
-            let first = match daemon.get(&path, &query, form).await? {
-                Answer::Here(first) => first,
-                Answer::Missing(words) => return Err(daemon.is_foreign(&words)),
-            };
-            let is_empty = |list: &str| first[list].as_array().is_none_or(Vec::is_empty);
-            if target.name.is_some() && is_empty("rows") && is_empty("items") {
-                return Err(target.missing(daemon).await);
-            }
-            let version = first["metadata"]["resourceVersion"].as_str();
-            let version = version.unwrap_or("0").to_owned();
-            let mut going_on = self.show(target, &first, &mut growing)?;
-            let mut changes = Changes::since(daemon, path, query, form, version);
-            while going_on {
-                going_on = match changes.next().await? {
-                    Change::Here(it) | Change::Gone(it) => self.show(target, &it, &mut growing)?,
-                    Change::Told => true,
-                    Change::Lost => break,
-                };
-            }
-            if !going_on {
-                return Ok(ExitCode::SUCCESS);
-            }
+        let mut is_there = true;
+        let (path, fields) = target.list();
+        follow(
+            daemon,
+            &path,
+            &self.query(fields),
+            form,
+            |seen| match seen {
+                Seen::List(list) => {
+                    let is_empty = |rows: &str| list[rows].as_array().is_none_or(Vec::is_empty);
+                    is_there = target.name.is_none() || !is_empty("rows") || !is_empty("items");
+                    Ok(is_there && self.show(target, &list, &mut growing)?)
+                }
+                Seen::Here(it) | Seen::Gone(it) => self.show(target, &it, &mut growing),
+            },
+        )
+        .await?;
+        match is_there {
+            true => Ok(ExitCode::SUCCESS),
+            false => Err(target.missing(daemon).await),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Results go to stdout, diagnostics and the log to stderr. What an exit status means is in `exit`.
 
+mod adopt;
+mod bars;
 mod changes;
 mod completions;
 mod connect;
@@ -96,6 +98,7 @@ enum Command {
     Resume(control::Resume),
     Inventory(inventory::Inventory),
     Export(export::Export),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Schema(schema::Schema),
     Sandbox(sandbox::Sandbox),
@@ -151,6 +154,7 @@ impl Command {
             Self::Resume(resume) => resume.execute().await,
             Self::Inventory(inventory) => inventory.execute().await,
             Self::Export(export) => export.execute().await,
+            Self::Adopt(adopt) => adopt.execute().await,
             Self::Explain(explain) => explain.execute(),
             Self::Schema(schema) => schema.execute(),
             Self::Sandbox(sandbox) => sandbox.execute().await,

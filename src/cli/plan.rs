@@ -20,6 +20,7 @@ use crate::daemon::load::{Loaded, Loader};
 use crate::daemon::metrics::Metrics;
 use crate::daemon::preview;
 use crate::daemon::remote::Connections;
+use crate::daemon::uploads::Uploads;
 use crate::engine::plan::{Plan as Decision, Todo};
 use crate::engine::reason::{Stage, Waiting};
 use crate::engine::{Engine, Intention};
@@ -100,6 +101,7 @@ impl Plan {
             choice: config.cloud,
             sandbox: running.as_ref().map(Running::clouds_yaml),
             metrics: Arc::new(Metrics::new().context("cannot set up the metrics")?),
+            uploads: Uploads::default(),
         };
         let connections = Connections::new(Arc::new(dialer));
         let patience = config.timeout.min(Duration::from_secs(300));

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cloud::environment::Environment;
 use crate::config::{Config, Flags, LogFormat, State};
@@ -18,18 +18,21 @@ use crate::daemon::clock::Clock;
 use crate::daemon::clouds::OpenStack;
 use crate::daemon::control::{self, Socket};
 use crate::daemon::door::Door;
+use crate::daemon::kubernetes::{Kubernetes, Writes};
 use crate::daemon::load::Loader;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::remote::Connections;
 use crate::daemon::serve::{self, Shown};
 use crate::daemon::supervisor::{self, Supervisor};
 use crate::daemon::telemetry::{self, NoLog};
+use crate::daemon::uploads::Uploads;
 use crate::daemon::webhook::Webhook;
 use crate::daemon::{Daemon, Input, Parts, Picture, watch};
 use crate::engine::Engine;
 use crate::sandbox::Running;
 use crate::store::{Opened, Store};
 
+use super::bars::{self, Bars};
 use super::failure::Advised;
 use super::progress::Progress;
 use super::standing::{Prospect, outlook};
@@ -83,10 +86,10 @@ impl Run {
             State::Directory(directory) => Store::open(directory, config.owner)?,
             State::Memory => Store::memory(config.owner)?,
         };
-        let door = match &config.web_config {
-            Some(file) => Door::guarded_by(file)?,
-            None => Door::open(),
-        };
+        let door = Door::guarded_by(
+            config.web_config.as_deref(),
+            config.api_token_file.as_deref(),
+        )?;
         let listeners = listeners(config.listen).await?;
         Session::start(
             config,
@@ -177,6 +180,7 @@ struct Session {
     again: Arc<Notify>,
     door: Door,
     metrics_url: Option<String>,
+    uploads: Uploads,
     began: Instant,
     /// The simulated cloud lives as long as the run.
     _sandbox: Option<Running>,
@@ -192,11 +196,13 @@ impl Session {
         (listeners, door): (Vec<TcpListener>, Door),
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("cannot set up the metrics")?);
+        let uploads = Uploads::default();
         let dialer = OpenStack {
             environment,
             choice: config.cloud.clone(),
             sandbox: sandbox.as_ref().map(Running::clouds_yaml),
             metrics: Arc::clone(&metrics),
+            uploads: uploads.clone(),
         };
         let mut settings = config.engine.clone();
         settings.owner = opened.owner;
@@ -216,11 +222,28 @@ impl Session {
         }
         let again = Arc::new(Notify::new());
         let scope = config.cloud.scope();
-        let loader = Loader::new(
-            config.manifests.clone(),
-            config.allow_files_from.clone(),
-            scope,
-        );
+        let loader = || {
+            Loader::new(
+                config.manifests.clone(),
+                config.allow_files_from.clone(),
+                scope.clone(),
+            )
+        };
+        let writes = match &config.api_write {
+            Some(directory) => {
+                let (again, metrics) = (Arc::clone(&again), Arc::clone(&metrics));
+                let manifests = &config.manifests;
+                let writes = Writes::open(manifests, directory, loader(), again, metrics);
+                Some(writes.context("--api-write")?)
+            }
+            None => None,
+        };
+        let kubernetes = Kubernetes::new(writes);
+        let showing = kubernetes
+            .clone()
+            .follow(daemon.pictures.clone(), daemon.stop.clone());
+        telemetry::spawn("kubernetes", showing);
+        let loader = loader();
         let following = watch::follow(
             loader,
             config.manifests.clone(),
@@ -236,7 +259,8 @@ impl Session {
                 format!("cannot open {}", directory.join(control::SOCKET).display())
             })?;
             let (inputs, pictures) = (daemon.inputs.clone(), daemon.pictures.clone());
-            let serving = socket.serve(inputs, pictures, daemon.stop.clone());
+            let kubernetes = kubernetes.clone();
+            let serving = socket.serve(inputs, pictures, kubernetes, daemon.stop.clone());
             telemetry::spawn("control", serving);
         }
         let mut metrics_url = None;
@@ -249,6 +273,12 @@ impl Session {
                     "everybody who reaches this address can read it; --web-config guards it"
                 );
             }
+            if config.api_token_file.is_some()
+                && door.scheme() == "http"
+                && !address.ip().is_loopback()
+            {
+                tracing::warn!(%address, "tokens come in the clear; --web-config gives it TLS");
+            }
             tracing::info!(address = url, "listening");
             metrics_url.get_or_insert(url);
         }
@@ -257,6 +287,7 @@ impl Session {
                 pictures: daemon.pictures.clone(),
                 heartbeat: daemon.heartbeat.clone(),
                 metrics,
+                kubernetes,
             };
             let serving = serve::serve(listeners, shown, door.clone(), daemon.stop.clone());
             telemetry::spawn("endpoint", serving);
@@ -269,6 +300,7 @@ impl Session {
             again,
             door,
             metrics_url,
+            uploads,
             began,
             _sandbox: sandbox,
         })
@@ -280,6 +312,9 @@ impl Session {
         let mut hangup = signal(SignalKind::hangup())?;
         let out = anstream::stdout();
         let mut progress = Progress::new(out, self.config.manifests.clone());
+        let mut bars = Bars::new(self.uploads.clone(), self.given.once);
+        let mut ticks = interval(bars::EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut pictures = self.daemon.pictures.clone();
         let mut patience = Patience::new(self.began + self.config.timeout);
         self.greet(&mut progress)?;
@@ -289,14 +324,18 @@ impl Session {
         let code = loop {
             let picture = pictures.borrow_and_update().clone();
             supervisor.show(&picture);
-            progress.show(&picture, self.began.elapsed().as_secs_f64())?;
+            let seconds = self.began.elapsed().as_secs_f64();
+            bars.above(|| progress.show(&picture, seconds))?;
+            bars.count(&picture.snapshot);
             if self.given.once {
                 if let Some(code) = patience.verdict(&picture) {
+                    bars.clear();
                     progress.summary(&picture.snapshot)?;
                     self.explain(&picture, &patience)?;
                     break code;
                 }
             } else if progress.has_just_converged(&picture) {
+                bars.clear();
                 progress.summary(&picture.snapshot)?;
                 if let Some(url) = &self.metrics_url {
                     progress.say(&format!("metrics: {url}"))?;
@@ -307,6 +346,7 @@ impl Session {
                     return Err(Advised::error("the engine has ended", "this is a bug; please report it"));
                 },
                 () = sleep_until(patience.next), if self.given.once => {}
+                _ = ticks.tick(), if bars.are_seen() => bars.tick(),
                 _ = terminate.recv() => break ended_by_signal(self.given.once),
                 _ = interrupt.recv() => break ended_by_signal(self.given.once),
                 _ = hangup.recv() => {
@@ -315,6 +355,7 @@ impl Session {
                 }
             }
         };
+        bars.clear();
         tracing::info!("stopping");
         supervisor.stopping();
         tokio::select! {
@@ -397,7 +438,7 @@ impl Session {
 
     fn renew_door(&self) -> Result<(), String> {
         self.door.renew().map_err(|error| {
-            tracing::error!(%error, hint = error.hint, "the endpoint is guarded as it was");
+            tracing::error!(%error, hint = error.hint(), "the endpoint is guarded as it was");
             error.to_string()
         })
     }

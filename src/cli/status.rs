@@ -14,7 +14,8 @@ Examples:
   stackward status --address http://10.0.0.5:9797
   stackward status -o json | jq '.objects[\"Server/default/db\"].status'
 
-The exit status is 0 when every object is Available and nothing is left to do, and 1 otherwise.";
+The exit status is 0 when everything was looked at, every object is Available and nothing is left to
+do, and 1 otherwise.";
 
 /// Show how a running daemon is doing
 ///
@@ -34,7 +35,7 @@ impl Status {
         let status = self.address.daemon()?.status().await?;
         output::print(&list(&status).text(self.output.form)?)?;
         let done = objects(&status).all(|(_, object)| is_done(object));
-        Ok(if done {
+        Ok(if done && has_looked(&status) {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -44,6 +45,11 @@ impl Status {
 
 fn objects(status: &Value) -> impl Iterator<Item = (&String, &Value)> {
     status["objects"].as_object().into_iter().flatten()
+}
+
+/// Until then, what is there and what is to be done is not known.
+fn has_looked(status: &Value) -> bool {
+    status["looked"] == true
 }
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -118,6 +124,9 @@ fn summary(status: &Value) -> String {
         text.push_str(&format!(", {problems} problems in the manifests"));
     }
     text.push_str(".\n");
+    if !has_looked(status) {
+        text.push_str("Not everything was looked at yet.\n");
+    }
     if let Some(why) = status["paused"].as_str() {
         text.push_str(&format!("Nothing is written: {}.\n", clean(why)));
     }
@@ -157,7 +166,7 @@ mod tests {
             {"type": "Progressing", "status": "False", "message": "y"},
             {"type": "Blocked", "status": "True", "message": "too\u{1b}[2J big"}]}});
         let status = json!({"objects": {"Server/team/a": blocked, "Volume/default/b": done},
-            "problems": [{}], "scopes": {"lab": {"error": "no route"}}});
+            "problems": [{}], "scopes": {"lab": {"error": "no route"}}, "looked": true});
         assert_eq!(
             list(&status).text(Form::Table).unwrap(),
             "KIND    NAME    AVAILABLE  PROGRESSING  MESSAGE\n\
@@ -165,6 +174,16 @@ mod tests {
              Volume  b       True       False        42\n\
              \n1 of 2 objects are Available and up to date, 1 problems in the manifests.\n\
              cloud lab cannot be used: no route\n"
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_has_not_looked_yet_does_not_say_that_all_is_well() {
+        let status = |looked: bool| json!({"objects": {}, "looked": looked});
+        assert!(has_looked(&status(true)) && !has_looked(&status(false)));
+        assert_eq!(
+            summary(&status(false)),
+            "\n0 of 0 objects are Available and up to date.\nNot everything was looked at yet.\n"
         );
     }
 }

@@ -22,8 +22,17 @@ use super::profile::Profile;
 use super::transport::ByteStream;
 use crate::kinds::call::{CallError, Compression, Hash, Source, Upload};
 
-/// Is called with the number of bytes handed over so far.
-pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+/// Is called with how far an upload is, with each piece that is handed over.
+pub type Progress = Arc<dyn Fn(Sent) + Send + Sync>;
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes handed over so far.
+    pub bytes: u64,
+    /// Bytes in all, when that is known beforehand.
+    pub length: Option<u64>,
+}
 
 /// Bytes of one piece.
 const PIECE: usize = 256 << 10;
@@ -292,7 +301,10 @@ impl Pump {
     fn hand_over(mut self, piece: Bytes, last: bool) -> (Bytes, Option<Self>) {
         self.sent += piece.len() as u64;
         if let Some(progress) = &self.progress {
-            progress(self.sent);
+            progress(Sent {
+                bytes: self.sent,
+                length: self.opened.length,
+            });
         }
         (piece, (!last).then_some(self))
     }

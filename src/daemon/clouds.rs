@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cloud::environment::Environment;
 use crate::cloud::profile::{ConfigError, Profile};
+use crate::cloud::upload::Sent;
 use crate::cloud::wire::{self, Observer, Outcome};
 use crate::cloud::{self, Cloud, Options};
 use crate::config::CloudChoice;
@@ -17,6 +18,7 @@ use crate::kinds::call::{Body, Call, CallError, Get, List, Reply, Service};
 
 use super::metrics::{Exchange, Metrics};
 use super::remote::{Dial, Look, Refused, Remote};
+use super::uploads::Uploads;
 
 /// Makes connections to OpenStack.
 pub struct OpenStack {
@@ -28,6 +30,8 @@ pub struct OpenStack {
     pub sandbox: Option<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is being uploaded.
+    pub uploads: Uploads,
 }
 
 impl OpenStack {
@@ -75,6 +79,7 @@ impl OpenStack {
             scope: scope.clone(),
             cloud: Cloud::new(profile, options).map_err(refused)?,
             metrics: Arc::clone(&self.metrics),
+            uploads: self.uploads.clone(),
             keystone,
         })
     }
@@ -98,6 +103,7 @@ struct OneCloud {
     scope: Scope,
     cloud: Cloud,
     metrics: Arc<Metrics>,
+    uploads: Uploads,
     /// The status of Keystone's last answer.
     keystone: Arc<AtomicU16>,
 }
@@ -147,15 +153,18 @@ impl Look for OneCloud {
 impl Remote for OneCloud {
     fn send<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, CallError>> {
         async {
-            let progress = matches!(call.body, Body::Upload(_)).then(|| {
-                let (metrics, sent) = (Arc::clone(&self.metrics), AtomicU64::new(0));
-                let progress = move |total: u64| {
-                    let before = sent.fetch_max(total, Ordering::Relaxed);
-                    metrics.uploaded(total.saturating_sub(before));
-                };
-                Arc::new(progress) as cloud::upload::Progress
-            });
-            self.cloud.send(call, progress).await
+            let Body::Upload(upload) = &call.body else {
+                return self.cloud.send(call, None).await;
+            };
+            let under_way = self.uploads.begin(&upload.source);
+            let (metrics, counted) = (Arc::clone(&self.metrics), AtomicU64::new(0));
+            let note = under_way.noting();
+            let progress = move |sent: Sent| {
+                let before = counted.fetch_max(sent.bytes, Ordering::Relaxed);
+                metrics.uploaded(sent.bytes.saturating_sub(before));
+                note(sent);
+            };
+            self.cloud.send(call, Some(Arc::new(progress))).await
         }
         .boxed()
     }

@@ -1,6 +1,6 @@
 //! The word of a person: a socket in the state directory that only the daemon's own user (and root)
 //! can open. What is said goes to the engine as an event; everything else is only shown, by
-//! [`super::serve`].
+//! [`super::serve`]. Kubernetes' API is served here too: who can open the socket may write, if anybody.
 
 #![expect(
     clippy::disallowed_methods,
@@ -25,6 +25,7 @@ use crate::engine::guard::Control;
 use crate::engine::snapshot::Snapshot;
 use crate::manifest::{Key, did_you_mean};
 
+use super::kubernetes::Kubernetes;
 use super::{Input, Picture, serve};
 
 /// The socket's name in the state directory.
@@ -66,6 +67,7 @@ impl Socket {
         self,
         inputs: mpsc::Sender<Input>,
         pictures: watch::Receiver<Picture>,
+        kubernetes: Kubernetes,
         stop: CancellationToken,
     ) {
         let router = Router::new()
@@ -74,7 +76,8 @@ impl Socket {
             .route("/pause", post(pause))
             .route("/resume", post(resume))
             .route("/reconcile/{kind}/{namespace}/{name}", post(reconcile))
-            .with_state(Desk { inputs, pictures });
+            .with_state(Desk { inputs, pictures })
+            .merge(kubernetes.router());
         serve::accept(&self.listener, router, stop).await;
     }
 }

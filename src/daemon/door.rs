@@ -1,4 +1,5 @@
-//! The door of the endpoint: TLS, and who may come in. What it goes by is a web.yml.
+//! The door of the endpoint: TLS, and who may come in. What it goes by is a web.yml, and a file of
+//! tokens for those who may also write.
 //!
 //! Every path is behind it, the probes as well: exporter-toolkit knows no exception either.
 
@@ -16,9 +17,12 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
+use super::kubernetes;
 use super::tls::Tls;
+use super::tokens::{Caller, Tokens, bearer};
 use super::web::WebConfig;
 
+pub use super::tokens::BadTokens;
 pub use super::web::BadWebConfig;
 
 /// So many passwords that were right are known again without hashing.
@@ -29,7 +33,8 @@ const KNOWN: usize = 64;
 pub struct Door(Arc<Inner>);
 
 struct Inner {
-    path: Option<PathBuf>,
+    web_config: Option<PathBuf>,
+    token_file: Option<PathBuf>,
     rules: Mutex<Rules>,
     /// Makes the digests of `Rules::known` worthless outside of this process.
     seal: [u8; 16],
@@ -41,40 +46,72 @@ struct Rules {
     users: Arc<BTreeMap<String, String>>,
     /// Digests of names with passwords that were right: bcrypt is slow on purpose.
     known: HashSet<[u8; 32]>,
+    tokens: Arc<Tokens>,
+}
+
+/// A file that a door cannot go by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDoor {
+    /// The web.yml.
+    #[error(transparent)]
+    WebConfig(#[from] BadWebConfig),
+    /// The file of tokens.
+    #[error(transparent)]
+    Tokens(#[from] BadTokens),
+}
+
+impl BadDoor {
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::WebConfig(bad) => bad.hint,
+            Self::Tokens(bad) => bad.hint,
+        }
+    }
 }
 
 impl Door {
     /// One that is open to everybody.
     #[must_use]
     pub fn open() -> Self {
-        Self::with(None, Rules::default())
+        Self::with(None, None, Rules::default())
     }
 
-    /// What a web.yml says.
+    /// What a web.yml and a file of tokens say, as far as there are any.
     ///
     /// # Errors
-    /// It, or a file that it names, cannot be used.
-    pub fn guarded_by(path: &Path) -> Result<Self, BadWebConfig> {
-        Ok(Self::with(Some(path.to_owned()), Rules::read(path)?))
+    /// One of them, or a file that it names, cannot be used.
+    pub fn guarded_by(
+        web_config: Option<&Path>,
+        token_file: Option<&Path>,
+    ) -> Result<Self, BadDoor> {
+        let rules = Rules::read(web_config, token_file)?;
+        let owned = |path: Option<&Path>| path.map(Path::to_owned);
+        Ok(Self::with(owned(web_config), owned(token_file), rules))
     }
 
-    fn with(path: Option<PathBuf>, rules: Rules) -> Self {
+    fn with(web_config: Option<PathBuf>, token_file: Option<PathBuf>, rules: Rules) -> Self {
         Self(Arc::new(Inner {
-            path,
+            web_config,
+            token_file,
             rules: Mutex::new(rules),
             seal: uuid::Uuid::new_v4().into_bytes(),
         }))
     }
 
-    /// Reads the web.yml again; a bad one changes nothing.
+    /// Reads the files again; a bad one changes nothing.
     ///
     /// # Errors
     /// As [`Door::guarded_by`].
-    pub fn renew(&self) -> Result<(), BadWebConfig> {
-        if let Some(path) = &self.0.path {
-            let rules = Rules::read(path)?;
-            *self.rules() = rules;
-        }
+    pub fn renew(&self) -> Result<(), BadDoor> {
+        let Inner {
+            web_config,
+            token_file,
+            ..
+        } = &*self.0;
+        let rules = Rules::read(web_config.as_deref(), token_file.as_deref())?;
+        *self.rules() = rules;
         Ok(())
     }
 
@@ -105,18 +142,35 @@ impl Door {
         Some(self.rules().tls.as_mut()?.acceptor())
     }
 
-    async fn admits(&self, headers: &HeaderMap) -> bool {
+    /// Who it is, as far as it matters; `None` for who may not come in.
+    async fn admits(&self, headers: &HeaderMap) -> Option<Option<Caller>> {
+        let tokens = Arc::clone(&self.rules().tokens);
+        match bearer(headers) {
+            Some(token) if !tokens.is_empty() => {
+                return tokens.user(token).map(|user| Some(Caller::Token(user)));
+            }
+            _ => {}
+        }
         let users = Arc::clone(&self.rules().users);
         let Some(any) = users.values().next() else {
-            return true;
+            return Some(None);
         };
-        let Some((name, password)) = login(headers) else {
-            return false;
-        };
+        let (name, password) = login(headers)?;
+        let admitted = self.is_password(&users, any, name, password).await;
+        admitted.then_some(Some(Caller::Guest))
+    }
+
+    async fn is_password(
+        &self,
+        users: &BTreeMap<String, String>,
+        any: &str,
+        name: String,
+        password: Vec<u8>,
+    ) -> bool {
         // A name that nobody has takes as long as a wrong password.
         let (hash, exists) = match users.get(&name) {
             Some(hash) => (hash.clone(), true),
-            None => (any.clone(), false),
+            None => (any.to_owned(), false),
         };
         let mut digest = Sha256::new();
         for part in [&self.0.seal[..], name.as_bytes(), hash.as_bytes()] {
@@ -147,7 +201,16 @@ impl Door {
 }
 
 impl Rules {
-    fn read(path: &Path) -> Result<Self, BadWebConfig> {
+    fn read(web_config: Option<&Path>, token_file: Option<&Path>) -> Result<Self, BadDoor> {
+        let rules = web_config.map(Self::of_web_config).transpose()?;
+        let tokens = token_file.map(Tokens::read).transpose()?;
+        Ok(Self {
+            tokens: Arc::new(tokens.unwrap_or_default()),
+            ..rules.unwrap_or_default()
+        })
+    }
+
+    fn of_web_config(path: &Path) -> Result<Self, BadWebConfig> {
         let web = WebConfig::read(path)?;
         let tls = web.tls.map(|files| {
             Tls::load(files).map_err(|message| BadWebConfig {
@@ -160,16 +223,22 @@ impl Rules {
         Ok(Self {
             tls: tls.transpose()?,
             users: Arc::new(web.users),
-            known: HashSet::new(),
+            ..Self::default()
         })
     }
 }
 
-async fn check(State(door): State<Door>, request: Request, next: Next) -> Response {
-    if door.admits(request.headers()).await {
+async fn check(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    if let Some(caller) = door.admits(request.headers()).await {
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
         return next.run(request).await;
     }
     let ask = [(header::WWW_AUTHENTICATE, r#"Basic realm="stackward""#)];
+    if kubernetes::is_of(request.uri().path()) {
+        return (ask, kubernetes::unauthorized()).into_response();
+    }
     (StatusCode::UNAUTHORIZED, ask, "Unauthorized\n").into_response()
 }
 

@@ -90,6 +90,23 @@ impl Loader {
         loaded
     }
 
+    /// What the whole would be if one of its files had this text. Nothing of it is remembered.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn trial(&mut self, path: &str, text: &str) -> Result<Desired, RootError> {
+        let mut scan = files::read_all(&self.directory, Limits::default())?;
+        let file = files::File {
+            path: path.into(),
+            text: text.to_owned(),
+        };
+        match scan.files.binary_search_by(|it| (*it.path).cmp(path)) {
+            Ok(found) => scan.files[found] = file,
+            Err(place) => scan.files.insert(place, file),
+        }
+        Ok(self.assemble(scan).desired)
+    }
+
     fn assemble(&mut self, scan: files::Scan) -> Loaded {
         let mut manifests = Vec::new();
         let mut problems = scan.problems;

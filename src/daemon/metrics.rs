@@ -59,6 +59,7 @@ pub struct Metrics {
     journal_writes: IntCounterVec,
     journal_durations: HistogramVec,
     scans: IntCounterVec,
+    kubernetes_writes: IntCounterVec,
     uploaded: IntCounter,
     notices: IntCounterVec,
     token_expiry: IntGaugeVec,
@@ -141,6 +142,7 @@ impl Metrics {
             journal_writes,
             journal_durations: family::JOURNAL_DURATION.histograms(&registry, &DISK_SECONDS)?,
             scans,
+            kubernetes_writes: family::KUBERNETES_WRITES.counters(&registry)?,
             uploaded: uploaded.with_label_values::<&str>(&[]),
             notices,
             token_expiry: family::TOKEN_EXPIRY.gauges(&registry)?,
@@ -185,6 +187,21 @@ impl Metrics {
             cloud = %cloud, service, method, route, outcome = %outcome, seconds, request_id,
             "request ended"
         );
+    }
+
+    /// Somebody wanted something written through Kubernetes' API.
+    pub(super) fn written(
+        &self,
+        key: &Key,
+        verb: &'static str,
+        user: &str,
+        outcome: &'static str,
+        why: Option<&str>,
+    ) {
+        self.kubernetes_writes
+            .with_label_values(&[verb, outcome])
+            .inc();
+        tracing::info!(user, verb, object = %key, outcome, why, "write through the API");
     }
 
     /// A part of an image went out.

@@ -1,5 +1,5 @@
-//! The HTTP endpoint: metrics, probes, status, and Kubernetes' API for reading. It reads pictures and
-//! changes nothing.
+//! The HTTP endpoint: metrics, probes, status, and Kubernetes' API. It reads pictures; what is written
+//! through that API is written there.
 
 use std::convert::Infallible;
 use std::io;
@@ -29,6 +29,7 @@ use super::door::Door;
 use super::kubernetes::Kubernetes;
 use super::metrics::Metrics;
 use super::tls::Behind;
+use super::tokens::Caller;
 use super::{page, telemetry};
 
 /// A loop that has not turned for this long hangs.
@@ -51,6 +52,8 @@ pub struct Shown {
     pub heartbeat: Heartbeat,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Kubernetes' API.
+    pub kubernetes: Kubernetes,
 }
 
 /// The endpoint's address cannot be used.
@@ -91,12 +94,8 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Cann
 
 /// Answers whom the door lets in, at each listener the same, until it is told to stop.
 pub async fn serve(listeners: Vec<TcpListener>, shown: Shown, door: Door, stop: CancellationToken) {
-    let kubernetes = Kubernetes::new();
-    let following = kubernetes
-        .clone()
-        .follow(shown.pictures.clone(), stop.clone());
-    telemetry::spawn("kubernetes", following);
-    let router = door.before(router(shown).merge(kubernetes.router()));
+    let kubernetes = shown.kubernetes.clone().router();
+    let router = door.before(router(shown).merge(kubernetes));
     let accepting = listeners.into_iter().map(|listener| {
         let door = door.clone();
         accept(Behind { listener, door }, router.clone(), stop.clone())
@@ -150,7 +149,8 @@ pub(super) async fn accept<L: Accept>(listener: L, router: Router, stop: Cancell
         };
         let router = router.clone();
         telemetry::spawn("http", async move {
-            answer(stream, router).await;
+            let caller = L::caller(&stream);
+            answer(stream, router, caller).await;
             drop(slot);
         });
     }
@@ -163,6 +163,11 @@ pub(super) trait Accept {
 
     /// The next one.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Who is at its other end, where the system tells.
+    fn caller(_: &Self::Stream) -> Option<Caller> {
+        None
+    }
 }
 
 impl Accept for &UnixListener {
@@ -171,17 +176,29 @@ impl Accept for &UnixListener {
     async fn accept(&self) -> io::Result<UnixStream> {
         Ok(UnixListener::accept(self).await?.0)
     }
+
+    fn caller(stream: &UnixStream) -> Option<Caller> {
+        let peer = stream.peer_cred().ok()?;
+        Some(Caller::Local(peer.uid()))
+    }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    caller: Option<Caller>,
+) {
     let lease = Lease::new();
     let its_lease = lease.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let (router, lease) = (router.clone(), its_lease.clone());
+        let (router, lease, caller) = (router.clone(), its_lease.clone(), caller.clone());
         async move {
-            // The body is not looked at: nothing here takes one.
-            let mut request = request.map(|_| axum::body::Body::empty());
+            // Who takes a body bounds it.
+            let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(lease);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             let Ok(mut response) = router.oneshot(request).await;
             response.headers_mut().insert(
                 header::CONNECTION,
@@ -270,6 +287,7 @@ mod tests {
             pictures,
             heartbeat: Heartbeat::new(),
             metrics,
+            kubernetes: Kubernetes::new(None),
         };
         let stop = CancellationToken::new();
         let serving = serve(vec![listener], shown, Door::open(), stop.clone());

@@ -119,6 +119,8 @@ pub struct Desired {
     pub objects: BTreeMap<Key, Arc<Object>>,
     /// Secrets and ConfigMaps.
     pub data: BTreeMap<Key, Data>,
+    /// The manifests that these were read from.
+    pub data_manifests: Arc<BTreeMap<Key, Arc<Manifest>>>,
     /// Which objects refer to a key, or to the data of that name.
     pub dependents: BTreeMap<Key, BTreeSet<Key>>,
     /// Where the credentials of each scope come from.
@@ -180,7 +182,7 @@ pub enum FileAnswer {
 /// Manifests that were read, before the files that they name are.
 pub struct Draft {
     objects: BTreeMap<Key, Half>,
-    data: BTreeMap<Key, (Data, Origin)>,
+    data: BTreeMap<Key, Arc<Manifest>>,
     problems: Vec<Problem>,
 }
 
@@ -251,8 +253,8 @@ impl Draft {
     }
 
     fn take(&mut self, manifest: Manifest) {
-        if let Content::Data(data) = manifest.content {
-            self.data.insert(manifest.key, (data, manifest.origin));
+        if let Content::Data(_) = manifest.content {
+            self.data.insert(manifest.key.clone(), Arc::new(manifest));
             return;
         }
         // The parser knows the names of all kinds, so an unknown one does not get here.
@@ -313,9 +315,13 @@ impl Draft {
         };
         desired.data = self
             .data
-            .into_iter()
-            .map(|(key, (data, _))| (key, data))
+            .iter()
+            .filter_map(|(key, manifest)| match &manifest.content {
+                Content::Data(data) => Some((key.clone(), data.clone())),
+                _ => None,
+            })
             .collect();
+        desired.data_manifests = Arc::new(self.data);
 
         let mut texts: BTreeMap<Key, BTreeMap<String, SecretString>> = BTreeMap::new();
         let mut files: BTreeMap<Key, BTreeMap<String, PathBuf>> = BTreeMap::new();
@@ -556,6 +562,10 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
         let hidden = desired.held.contains(key) || desired.hiding.is_some();
         if hidden && !desired.data.contains_key(key) {
             desired.data.insert(key.clone(), data.clone());
+            if let Some(manifest) = previous.data_manifests.get(key) {
+                let manifests = Arc::make_mut(&mut desired.data_manifests);
+                manifests.insert(key.clone(), Arc::clone(manifest));
+            }
         }
     }
 }

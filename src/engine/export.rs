@@ -26,6 +26,8 @@ use super::scope::Scope;
 pub struct Wish<'a> {
     /// The kinds.
     pub kinds: Vec<&'static dyn AnyKind>,
+    /// Only what has this name or id.
+    pub only: Option<&'a str>,
     /// Where they were seen.
     pub scope: &'a Scope,
     /// The project whose resources they are.
@@ -34,6 +36,13 @@ pub struct Wish<'a> {
     pub adopt: bool,
     /// Each object is only looked at until somebody removes that line.
     pub suspend: bool,
+}
+
+impl Wish<'_> {
+    fn is_for(&self, found: &Found) -> bool {
+        self.only
+            .is_none_or(|only| found.id == only || found.name == only)
+    }
 }
 
 /// Manifests of what exists.
@@ -52,6 +61,8 @@ pub struct Document {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
+    /// The id of the resource that it was made from.
+    pub id: String,
     /// Comments and YAML, without the `---` before it.
     pub text: String,
 }
@@ -122,7 +133,8 @@ pub fn export(wish: &Wish<'_>, inventory: &Inventory) -> Export {
         if !wish.kinds.iter().any(|it| it.name() == kind.name()) {
             continue;
         }
-        for found in seen.items(*kind) {
+        let items = seen.items(*kind).into_iter();
+        for found in items.filter(|it| wish.is_for(it)) {
             match seen.excludes(*kind, found) {
                 Verdict::Take => chosen.push(Chosen { kind: *kind, found }),
                 Verdict::Foreign => {}
@@ -337,6 +349,7 @@ impl<'a> Seen<'a> {
             Ok::<_, String>(Document {
                 kind: kind.name(),
                 name: name.clone(),
+                id: found.id.clone(),
                 text,
             })
         };

@@ -104,6 +104,8 @@ pub struct Frozen {
     pub objects: Vec<Key>,
     /// How many objects are managed, these among them.
     pub managed: usize,
+    /// Why none of them is deleted even if it is approved, until somebody mends the manifests.
+    pub doubt: Option<String>,
 }
 
 /// The word of a person to the daemon.
@@ -266,6 +268,7 @@ impl Engine {
             hash: hash(&condemned),
             objects: condemned.iter().map(|(key, _)| (*key).clone()).collect(),
             managed,
+            doubt: self.lasting_doubt(),
         })
     }
 

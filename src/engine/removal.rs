@@ -236,6 +236,11 @@ impl Engine {
         if self.desired.held.contains(base.as_ref().unwrap_or(key)) {
             return Some("its manifest has a problem".to_owned());
         }
+        self.doubt()
+    }
+
+    /// Why the manifests cannot be trusted to have lost any object on purpose.
+    pub(super) fn doubt(&self) -> Option<String> {
         if let Some(why) = &self.desired.hiding {
             return Some(why.clone());
         }
@@ -254,6 +259,13 @@ impl Engine {
             );
         }
         None
+    }
+
+    /// The doubt that only a person ends. Another reading of the directory, moments later, ends by
+    /// itself the doubt about a single one.
+    pub(super) fn lasting_doubt(&self) -> Option<String> {
+        let lasts = self.desired.hiding.is_some() || self.agreements >= 2;
+        self.doubt().filter(|_| lasts)
     }
 
     /// Does one record refer to another, directly or by way of others? Objects that refer to each

@@ -129,6 +129,7 @@ impl Engine {
             Ref::Id(id) => Ok(id.clone()),
             Ref::Name(name) => {
                 let key = object.key().sibling(kind, name.as_str());
+                self.same_cloud(object, &key)?;
                 let waiting = |stage| {
                     Err(Ok(Waiting::For {
                         key: key.clone(),
@@ -171,6 +172,28 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Refuses a reference to what is in another cloud or region: its id would be sent where nobody
+    /// knows it.
+    fn same_cloud(&self, object: &Object, key: &Key) -> Met<()> {
+        let Some(other) = self.desired.objects.get(key) else {
+            return Ok(());
+        };
+        let (Some(Link::Up(here)), Some(Link::Up(there))) =
+            (self.links.get(&object.scope), self.links.get(&other.scope))
+        else {
+            return Ok(());
+        };
+        let Some(words) = here.apart(there, other.kind.service()) else {
+            return Ok(());
+        };
+        Err(Err(Blocker::Invalid(format!(
+            "{} is of cloud {}, this object is of cloud {}: {words}; give both the same cloud, or refer to what is in this one",
+            key.short(),
+            other.scope,
+            object.scope,
+        ))))
     }
 
     /// The same id, unless it is that of a user whose resources are in no list that we can read.

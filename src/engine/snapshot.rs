@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// Deletions that wait for a person's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// The manifests of Secrets and ConfigMaps.
+    #[serde(skip)]
+    pub data: Arc<BTreeMap<Key, Arc<Manifest>>>,
     /// What was counted of drift since the start, by kind.
     #[serde(skip)]
     pub drifts: BTreeMap<Arc<str>, Drifts>,
@@ -189,6 +192,7 @@ impl Engine {
             looked: self.read_once && self.lists.all_complete(),
             paused: self.pause(),
             frozen: self.judge(),
+            data: Arc::clone(&self.desired.data_manifests),
             drifts: self.drifts.clone(),
         }
     }

@@ -32,7 +32,8 @@ mod yaml;
 
 pub use duration::{duration_text, parse_duration};
 pub use key::{BadKey, DEFAULT_NAMESPACE, INCARNATIONS, Key};
-pub use names::{mend as mend_name, name_fault};
+pub use names::{mend as mend_name, name_fault, namespace_fault};
+pub use object::MANAGED_FIELDS;
 pub use parse::Shape;
 pub use place::{Mark, Origin, Places, words};
 pub use policy::{
@@ -90,7 +91,7 @@ pub struct Manifest {
     pub policy: Policy,
     /// What it is about.
     pub content: Content,
-    /// `spec` as it is written; nothing for a Secret or a ConfigMap.
+    /// `spec` as it is written; of a Secret or a ConfigMap what it says beside its entries.
     pub spec: Arc<Value>,
     /// Where each of its fields stands.
     pub places: Arc<Places>,

@@ -13,7 +13,8 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
 }
 
 /// Why text is not an RFC 1123 label, the form of `metadata.namespace`.
-pub(super) fn namespace_fault(name: &str) -> Option<&'static str> {
+#[must_use]
+pub fn namespace_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");
     }

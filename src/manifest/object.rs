@@ -14,6 +14,8 @@ use super::suggest::{one_of, quote};
 use super::{DEFAULT_NAMESPACE, Group, Key, Manifest, did_you_mean, envelope};
 
 const PROTECT: &str = "stackward.dev/protect";
+/// The annotation in which the API remembers who has set which field; it says nothing to the engine.
+pub const MANAGED_FIELDS: &str = "stackward.dev/managed-fields";
 /// Annotations of this program begin so.
 const OURS: &str = "stackward.dev/";
 /// What Kubernetes writes into `metadata`: without effect here, and normal in an exported object.
@@ -197,12 +199,10 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
         annotations: metadata.annotations,
         policy,
         content: contents.content,
-        spec: Arc::new(
-            shape
-                .and_then(|_| value.get("spec"))
-                .cloned()
-                .unwrap_or_default(),
-        ),
+        spec: Arc::new(match shape {
+            Some(_) => value.get("spec").cloned().unwrap_or_default(),
+            None => beside_entries(value),
+        }),
         places: Arc::clone(report.places),
         base: match shape {
             Some(Shape::Enveloped) => contents.base,
@@ -210,6 +210,15 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
             None => "",
         },
     })
+}
+
+/// `type` and `immutable` of a Secret or a ConfigMap.
+fn beside_entries(value: &Value) -> Value {
+    let fields = ["immutable", "type"];
+    let known = fields
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), value.get(name)?.clone())));
+    Value::Object(known.collect())
 }
 
 fn api_group(text: &str, pointer: &str, report: &mut Report<'_>) -> Option<Group> {
@@ -380,7 +389,10 @@ fn texts(field: &Field<'_>, what: &str, report: &mut Report<'_>) -> BTreeMap<Str
             let (severity, code) = (Severity::Error, Code::InvalidName);
             report.at_key(severity, &item.pointer, code, &message, Some(hint));
         }
-        if what == "annotation" && name.starts_with(OURS) && name != PROTECT {
+        if what == "annotation"
+            && name.starts_with(OURS)
+            && ![PROTECT, MANAGED_FIELDS].contains(&name.as_str())
+        {
             let hint = format!("did you mean `{PROTECT}`?");
             report.unknown(&item.pointer, Some(hint));
         }

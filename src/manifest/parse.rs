@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::problem::{Code, Problem};
 use super::{Manifest, documents, object};
 
@@ -47,6 +49,22 @@ pub fn parse(file: &str, text: &str, kinds: Kinds<'_>) -> (Vec<Manifest>, Vec<Pr
     }
     problems.sort_by(|a, b| a.origin.cmp(&b.origin));
     (manifests, problems)
+}
+
+/// What a text of one document says, for whoever changes it: not yet an object, nor one that is right.
+///
+/// # Errors
+/// It is no document, or not the only one.
+pub fn document(file: &str, text: &str) -> Result<Value, Vec<Problem>> {
+    let (mut documents, problems) = documents::read(&file.into(), text);
+    match (documents.pop(), problems.is_empty()) {
+        (Some(only), true) if documents.is_empty() => Ok(only.value),
+        (_, false) => Err(problems),
+        _ => {
+            let message = "not exactly one document";
+            Err(vec![Problem::error(Code::NotAnObject, message)])
+        }
+    }
 }
 
 /// The two problems of objects that share an identity: each names the other's place, and neither

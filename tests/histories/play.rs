@@ -494,17 +494,39 @@ impl Play {
         }
         self.check()?;
         self.check_foreign(true)?;
-        if !self.sim.engine.snapshot().is_converged() {
+        let held_up = self.held_up();
+        if !self.sim.engine.snapshot().is_converged() && held_up.is_none() {
             return Err(format!("not converged: {:?}", self.sim.complaints()));
         }
+        let tries: Vec<String> = held_up.iter().flatten().map(delete_of).collect();
         let before = self.sim.writes().len();
         self.run(4 * self.sim.settings.poll_interval);
-        let more = &self.sim.writes()[before..];
+        let is_another_try = |line: &&&String| tries.iter().any(|it| line.starts_with(it));
+        let more = self.sim.writes().split_off(before);
+        let more: Vec<_> = more.iter().filter(|it| !is_another_try(it)).collect();
         if !more.is_empty() {
             return Err(format!("it does not rest: {more:?}"));
         }
         self.check_truth()?;
         self.check_world()
+    }
+
+    /// All is as declared but for these, which a service does not let go: something uses them that was
+    /// made since the journal that came back, and is not declared any more. It is nobody's to delete.
+    fn held_up(&self) -> Option<Vec<Key>> {
+        let snapshot = self.sim.engine.snapshot();
+        let (going, staying): (Vec<_>, Vec<_>) =
+            snapshot.objects.iter().partition(|(_, it)| it.deleting);
+        let is_done = staying
+            .iter()
+            .all(|(_, it)| it.status.is_available() && it.status.is_up_to_date());
+        let is_refused = going.iter().all(|(_, it)| {
+            let why = it.status.condition("Progressing");
+            let is_used = why.is_some_and(|it| it.message.contains("answered 409"));
+            it.reason == "Dependents" || it.reason == "Backoff" && is_used
+        });
+        let keys = going.into_iter().map(|(key, _)| key.clone());
+        (self.forgot && is_done && is_refused).then(|| keys.collect())
     }
 
     /// Was the journal not told of what was made?
@@ -521,6 +543,9 @@ impl Play {
     fn check_truth(&mut self) -> Result<(), String> {
         let snapshot = self.sim.engine.snapshot();
         for (key, object) in &snapshot.objects {
+            if !object.status.is_available() {
+                continue;
+            }
             let kind = kinds::find(&key.kind).unwrap();
             let Some(id) = object.status.id.clone() else {
                 return Err(format!("{key} is available and has no id"));
@@ -535,15 +560,25 @@ impl Play {
         Ok(())
     }
 
+    /// The kind whose manifest says no description now: what it was stays, as all that is not said.
+    fn silent(&self) -> Option<&'static str> {
+        let at = self
+            .catalogue
+            .iter()
+            .position(|it| it.key == "FloatingIP/f")?;
+        (self.declared.variants[at] == Some(0)).then_some("FloatingIP")
+    }
+
     /// The world is the same as if only the last manifests had ever been there.
     fn check_world(&mut self) -> Result<(), String> {
         let mut fresh = start(self.history.admin, self.history.seed);
         fresh.declare(&self.declared.files(self.catalogue));
         fresh.run_until_rest(120 * MINUTE);
         fresh.assert_converged();
-        let expected = essence(&mut fresh, self.history.admin, &BTreeMap::new());
+        let silent = self.silent();
+        let expected = essence(&mut fresh, self.history.admin, &BTreeMap::new(), silent);
         let foreign = std::mem::take(&mut self.foreign);
-        let have = essence(&mut self.sim, self.history.admin, &foreign);
+        let have = essence(&mut self.sim, self.history.admin, &foreign, silent);
         self.foreign = foreign;
         let count = |of: &BTreeMap<String, usize>, name: &str| of.get(name).copied().unwrap_or(0);
         for (name, number) in &expected {
@@ -565,6 +600,11 @@ impl Play {
     }
 }
 
+/// How the trace begins to tell of it.
+fn delete_of(key: &Key) -> String {
+    format!("{key}: delete ")
+}
+
 impl Theme {
     /// Do looks show what is not so?
     const fn lies(self) -> bool {
@@ -577,6 +617,7 @@ fn essence(
     sim: &mut Sim,
     admin: bool,
     foreign: &BTreeMap<(&'static str, String), Option<Value>>,
+    silent: Option<&str>,
 ) -> BTreeMap<String, usize> {
     let mut essence: BTreeMap<String, usize> = BTreeMap::new();
     let shown = KINDS
@@ -599,7 +640,10 @@ fn essence(
             fields.push(item["metadata"]["k"].to_string());
             let found = kind.look(item.clone()).unwrap();
             fields.push(found.name);
-            let description = item["description"].as_str().unwrap_or_default();
+            let description = match silent == Some(kind.name()) {
+                true => "",
+                false => item["description"].as_str().unwrap_or_default(),
+            };
             fields.push(
                 description
                     .split('[')

@@ -73,6 +73,8 @@ pub struct Sim {
     pub connects: Vec<Scope>,
     /// Scopes whose Keystone never answers.
     pub silent: BTreeSet<Scope>,
+    /// Scopes that say they are another place than the rest.
+    pub elsewhere: BTreeMap<Scope, Fingerprint>,
     /// How what the daemon deletes was just before, if that is asked for.
     pub deleted: Option<Vec<(Key, Option<Health>)>>,
     seed: u64,
@@ -132,6 +134,7 @@ impl Sim {
             without: None,
             connects: Vec::new(),
             silent: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
             deleted: None,
             seed,
             sent: 0,
@@ -294,6 +297,16 @@ impl Sim {
         }
     }
 
+    /// Where the daemon finds itself.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            project: self.project.clone(),
+            user: self.user.clone(),
+            region: None,
+            auth_url: "http://sandbox/identity".to_owned(),
+        }
+    }
+
     fn later(&mut self, event: Event) {
         self.sequence += 1;
         let at = self.now.checked_add(LATENCY).unwrap();
@@ -307,16 +320,9 @@ impl Sim {
                 if self.silent.contains(&scope) {
                     return;
                 }
-                let fingerprint = Fingerprint {
-                    project: self.project.clone(),
-                    user: self.user.clone(),
-                    region: None,
-                    auth_url: "http://sandbox/identity".to_owned(),
-                };
-                self.later(Event::Connected {
-                    scope,
-                    result: Ok(fingerprint),
-                });
+                let other = self.elsewhere.get(&scope).cloned();
+                let result = Ok(other.unwrap_or_else(|| self.fingerprint()));
+                self.later(Event::Connected { scope, result });
             }
             Effect::List { scope, kind, list } => {
                 let started_at = self.now;

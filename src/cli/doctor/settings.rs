@@ -245,6 +245,8 @@ mod tests {
             "owner",
             "log_level",
             "web_config",
+            "api_write",
+            "api_token_file",
             "webhook_url",
             "webhook_format",
             "webhook_token_file",

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::engine::snapshot::{ObjectView, Snapshot};
 use crate::engine::status::Transition;
-use crate::manifest::{DEFAULT_NAMESPACE, Group, Key};
+use crate::manifest::{DEFAULT_NAMESPACE, Group, Key, Manifest};
 
-use super::entry::{Body, Entry, Event, Object};
+use super::entry::{Body, Data, Entry, Event, Object};
 use super::resource::{EVENT, NAMESPACE};
 
 /// This many changes are remembered at least, and four for each entry.
@@ -23,6 +23,8 @@ const CHANGES: usize = 4096;
 /// What is served.
 #[derive(Debug)]
 pub(super) struct Cache {
+    /// Secrets and ConfigMaps are served whose manifests have paths that begin so; else none.
+    data_below: Option<String>,
     state: RwLock<State>,
     version: watch::Sender<u64>,
 }
@@ -58,8 +60,8 @@ pub(super) enum Unknown {
 }
 
 impl Cache {
-    /// An empty one.
-    pub(super) fn new(now: Timestamp) -> Self {
+    /// An empty one, which serves Secrets and ConfigMaps below this directory only.
+    pub(super) fn new(now: Timestamp, data_below: Option<String>) -> Self {
         let version = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let state = State {
             loaded: false,
@@ -69,6 +71,7 @@ impl Cache {
             past: VecDeque::new(),
         };
         Self {
+            data_below,
             state: RwLock::new(state),
             version: watch::Sender::new(version),
         }
@@ -79,8 +82,17 @@ impl Cache {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.loaded = true;
         let mut named_anew = !state.entries.contains_key(&namespace(DEFAULT_NAMESPACE));
+        let data: BTreeMap<&Key, &Arc<Manifest>> = snapshot
+            .data
+            .iter()
+            .filter(|(_, manifest)| self.serves(manifest))
+            .collect();
         let is_gone = |(key, entry): (&Key, &Arc<Entry>)| {
-            let gone = matches!(entry.body, Body::Object(_)) && !is_served(snapshot, key);
+            let gone = match entry.body {
+                Body::Object(_) => !is_served(snapshot, key),
+                Body::Data(_) => !data.contains_key(key),
+                Body::Event(_) | Body::Namespace => false,
+            };
             gone.then(|| key.clone())
         };
         let gone: Vec<Key> = state.entries.iter().filter_map(is_gone).collect();
@@ -98,6 +110,10 @@ impl Cache {
             named_anew |= !state.entries.contains_key(key);
             state.see(key, view, now);
         }
+        for (key, manifest) in data {
+            named_anew |= !state.entries.contains_key(key);
+            state.see_data(key, manifest, now);
+        }
         if named_anew {
             state.name_spaces(now);
         }
@@ -114,6 +130,17 @@ impl Cache {
             *before = version;
             changed
         });
+    }
+
+    /// Is this Secret or ConfigMap one of those that are served?
+    fn serves(&self, manifest: &Manifest) -> bool {
+        let below = self.data_below.as_deref();
+        below.is_some_and(|it| manifest.origin.file.starts_with(it))
+    }
+
+    /// The version of all.
+    pub(super) fn version(&self) -> u64 {
+        self.read().version
     }
 
     /// Whether there was a picture at all.
@@ -198,11 +225,15 @@ impl State {
         let object = Object::new(Arc::clone(view), known, now);
         let created = object.made_at();
         let created = created.or(before.as_ref().map(|it| it.created));
+        let same_manifest = known.is_some_and(|it| it.has_manifest_of(view));
+        let written = before.as_ref().map(|it| it.written);
+        let written = written.filter(|_| same_manifest);
         let entry = |version| {
             Arc::new(Entry {
                 key: key.clone(),
                 uid: view.uid,
                 version,
+                written: written.unwrap_or(version),
                 created: created.unwrap_or(now),
                 body: Body::Object(object),
             })
@@ -219,6 +250,30 @@ impl State {
                 self.put(key, Some(entry));
             }
         }
+    }
+
+    /// Takes over a Secret or a ConfigMap.
+    fn see_data(&mut self, key: &Key, manifest: &Arc<Manifest>, now: Timestamp) {
+        let before = self.entries.get(key).cloned();
+        let same = before
+            .as_deref()
+            .and_then(Entry::manifest)
+            .is_some_and(|it| {
+                Arc::ptr_eq(it, manifest) || it.says_the_same(manifest) && it.spec == manifest.spec
+            });
+        if same {
+            return;
+        }
+        let version = self.version + 1;
+        let entry = Entry {
+            uid: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.to_string().as_bytes()),
+            version,
+            written: version,
+            created: before.map_or(now, |it| it.created),
+            body: Body::Data(Data::new(manifest)),
+            key: key.clone(),
+        };
+        self.put(key, Some(Arc::new(entry)));
     }
 
     /// What happened to an object, as far as it remembers it.
@@ -248,6 +303,7 @@ impl State {
             let entry = Entry {
                 uid: Uuid::new_v5(&view.uid, key.to_string().as_bytes()),
                 version: self.version + 1,
+                written: self.version + 1,
                 created: transition.time.min(now),
                 body: Body::Event(Event {
                     about: about.clone(),
@@ -267,7 +323,7 @@ impl State {
         let mut there = BTreeSet::new();
         for (key, entry) in &self.entries {
             match entry.body {
-                Body::Object(_) => {
+                Body::Object(_) | Body::Data(_) => {
                     wanted.insert(namespace(&key.namespace));
                 }
                 Body::Namespace => {
@@ -284,6 +340,7 @@ impl State {
                 key: key.clone(),
                 uid: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.to_string().as_bytes()),
                 version: self.version + 1,
+                written: self.version + 1,
                 created: now,
                 body: Body::Namespace,
             };
@@ -390,7 +447,7 @@ mod tests {
 
     #[test]
     fn what_changes_gets_a_new_version_and_nothing_else() {
-        let cache = Cache::new(at(0));
+        let cache = Cache::new(at(0), None);
         assert!(!cache.is_loaded());
         let start = cache.list("Volume", None).1;
         let (same, other) = (view("InSync", &[1]), view("InSync", &[1]));
@@ -434,7 +491,7 @@ mod tests {
 
     #[test]
     fn the_past_is_bounded_and_says_so() {
-        let cache = Cache::new(at(0));
+        let cache = Cache::new(at(0), None);
         let first = cache.list("Volume", None).1;
         for round in 0..CHANGES {
             let reason = if round % 2 == 0 { "InSync" } else { "Moving" };
@@ -456,15 +513,18 @@ mod tests {
 
     #[test]
     fn a_later_start_counts_from_beyond_an_earlier_one() {
-        let before = Cache::new(at(0));
+        let before = Cache::new(at(0), None);
         before.update(&picture(&[("a", "x", &view("InSync", &[]))]), at(1));
         let (_, version) = before.list("Volume", None);
-        assert_eq!(Cache::new(at(60)).check(version), Err(Unknown::TooOld));
+        assert_eq!(
+            Cache::new(at(60), None).check(version),
+            Err(Unknown::TooOld)
+        );
     }
 
     #[test]
     fn a_successor_beside_the_old_one_is_not_shown() {
-        let cache = Cache::new(at(0));
+        let cache = Cache::new(at(0), None);
         let view = view("InSync", &[]);
         cache.update(&picture(&[("a", "x", &view), ("a", "x#1", &view)]), at(1));
         assert_eq!(names(&cache, "Volume", None), ["x"]);

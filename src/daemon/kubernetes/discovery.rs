@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::manifest::Group;
 
-use super::resource::{self, Resource, VERBS, VERSION, parts};
+use super::resource::{self, Access, Resource, VERSION, parts};
 
 /// What `/version` says: the level of Kubernetes' API that is spoken, and who speaks it.
 pub(super) fn version() -> Value {
@@ -45,15 +45,15 @@ pub(super) fn group(group: Group) -> Value {
 }
 
 /// The resources of a group.
-pub(super) fn resources(group: Group) -> Value {
-    let all: Vec<Value> = resource::of(group)
+pub(super) fn resources(group: Group, access: Access) -> Value {
+    let all: Vec<Value> = resource::of(group, access)
         .map(|it| {
             let mut about = json!({
                 "name": it.plural,
                 "singularName": it.singular,
                 "namespaced": it.namespaced,
                 "kind": it.kind,
-                "verbs": VERBS,
+                "verbs": access.verbs(it),
             });
             words(&mut about, it);
             about
@@ -68,19 +68,19 @@ pub(super) fn resources(group: Group) -> Value {
 }
 
 /// Groups with everything in them, in one answer.
-pub(super) fn all_at_once(groups: &[Group]) -> Value {
+pub(super) fn all_at_once(groups: &[Group], access: Access) -> Value {
     let items: Vec<Value> = groups
         .iter()
         .map(|group| {
             let (name, version) = parts(*group);
-            let resources: Vec<Value> = resource::of(*group)
+            let resources: Vec<Value> = resource::of(*group, access)
                 .map(|it| {
                     let mut about = json!({
                         "resource": it.plural,
                         "singularResource": it.singular,
                         "responseKind": {"group": name, "version": version, "kind": it.kind},
                         "scope": if it.namespaced { "Namespaced" } else { "Cluster" },
-                        "verbs": VERBS,
+                        "verbs": access.verbs(it),
                     });
                     words(&mut about, it);
                     about

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::engine::snapshot::ObjectView;
 use crate::engine::status::Transition;
-use crate::kinds;
 use crate::manifest::{Group, Key, Manifest};
 
 use super::resource::Resource;
+use super::told::Told;
 
 /// Something that has a place in the API.
 #[derive(Debug)]
@@ -23,6 +22,8 @@ pub(super) struct Entry {
     pub(super) uid: Uuid,
     /// When it last changed, on the counter of the cache.
     pub(super) version: u64,
+    /// When its manifest last changed, on the same counter.
+    pub(super) written: u64,
     /// When it began to be, as far as that is known.
     pub(super) created: Timestamp,
     /// What it is.
@@ -34,7 +35,9 @@ pub(super) struct Entry {
 pub(super) enum Body {
     /// An object of the manifests.
     Object(Object),
-    /// Something that happened to one.
+    /// A Secret or a ConfigMap.
+    Data(Data),
+    /// Something that happened to an object.
     Event(Event),
     /// What objects have their names in.
     Namespace,
@@ -47,10 +50,19 @@ pub(super) struct Object {
     pub(super) view: Arc<ObjectView>,
     /// Its manifest; the last one, if it is gone.
     pub(super) manifest: Option<Arc<Manifest>>,
-    /// What that says, without the texts that are told to nobody.
-    pub(super) spec: Arc<Value>,
+    /// What of it is told.
+    pub(super) told: Arc<Told>,
     /// When it was first seen without its manifest.
     pub(super) deleted: Option<Timestamp>,
+}
+
+/// A Secret or a ConfigMap.
+#[derive(Debug)]
+pub(super) struct Data {
+    /// Its manifest.
+    pub(super) manifest: Arc<Manifest>,
+    /// What of it is told.
+    pub(super) told: Told,
 }
 
 /// Something that happened to an object.
@@ -104,10 +116,30 @@ impl Entry {
 
     /// Its labels.
     pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.manifest().map(|it| &it.labels)
+    }
+
+    /// Its manifest.
+    pub(super) fn manifest(&self) -> Option<&Arc<Manifest>> {
         match &self.body {
-            Body::Object(object) => object.manifest.as_ref().map(|it| &it.labels),
+            Body::Object(object) => object.manifest.as_ref(),
+            Body::Data(data) => Some(&data.manifest),
             Body::Event(_) | Body::Namespace => None,
         }
+    }
+
+    /// What of its manifest is told.
+    pub(super) fn told(&self) -> Option<&Told> {
+        match &self.body {
+            Body::Object(object) => Some(&object.told),
+            Body::Data(data) => Some(&data.told),
+            Body::Event(_) | Body::Namespace => None,
+        }
+    }
+
+    /// Is it on its way out?
+    pub(super) fn is_going(&self) -> bool {
+        matches!(&self.body, Body::Object(object) if object.deleted.is_some())
     }
 
     /// Has a field of [`selectable`] this value?
@@ -127,10 +159,10 @@ impl Object {
     pub(super) fn new(view: Arc<ObjectView>, before: Option<&Self>, now: Timestamp) -> Self {
         let last = before.and_then(|it| it.manifest.clone());
         let manifest = view.manifest.clone().or(last);
-        let spec = match (&manifest, before) {
-            (Some(manifest), Some(before)) if before.is_of(manifest) => Arc::clone(&before.spec),
-            (Some(manifest), _) => told(manifest),
-            (None, _) => Arc::new(Value::Object(serde_json::Map::new())),
+        let told = match (&manifest, before) {
+            (Some(manifest), Some(before)) if before.is_of(manifest) => Arc::clone(&before.told),
+            (Some(manifest), _) => Arc::new(Told::of(manifest)),
+            (None, _) => Arc::default(),
         };
         let deleted = view
             .deleting
@@ -138,7 +170,7 @@ impl Object {
         Self {
             view,
             manifest,
-            spec,
+            told,
             deleted,
         }
     }
@@ -160,11 +192,9 @@ impl Object {
             refers_to: _,
             drift: _,
         } = &*self.view;
-        let same_manifest = match (manifest, &view.manifest) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.says_the_same(other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        same_manifest
+        let is_declared = |manifest: &Option<Arc<Manifest>>| manifest.is_some();
+        is_declared(manifest) == is_declared(&view.manifest)
+            && self.has_manifest_of(view)
             && (scope, origin, uid, api_version, generation)
                 == (
                     &view.scope,
@@ -175,6 +205,15 @@ impl Object {
                 )
             && (deleting, unmanaged, reason, status)
                 == (&view.deleting, &view.unmanaged, &view.reason, &view.status)
+    }
+
+    /// Does the manifest of a view, if it has one, say the same as the last one here?
+    pub(super) fn has_manifest_of(&self, view: &ObjectView) -> bool {
+        match (&self.manifest, &view.manifest) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.says_the_same(other),
+            (_, None) => true,
+            (None, Some(_)) => false,
+        }
     }
 
     /// The group that its manifest was written in.
@@ -194,6 +233,15 @@ impl Object {
         self.manifest
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, manifest))
+    }
+}
+
+impl Data {
+    pub(super) fn new(manifest: &Arc<Manifest>) -> Self {
+        Self {
+            manifest: Arc::clone(manifest),
+            told: Told::of(manifest),
+        }
     }
 }
 
@@ -224,68 +272,5 @@ impl Event {
             "type" => self.kind() == value,
             _ => false,
         }
-    }
-}
-
-/// What stands for a text that is told to nobody.
-const WITHHELD: &str = "(not shown)";
-
-/// The spec of a manifest without its confidential texts.
-fn told(manifest: &Manifest) -> Arc<Value> {
-    let private = kinds::find(&manifest.key.kind).map_or(&[] as &[&str], |it| it.confidential());
-    if private.is_empty() {
-        return Arc::clone(&manifest.spec);
-    }
-    let mut spec = Value::clone(&manifest.spec);
-    let below = manifest.base.strip_prefix("/spec").unwrap_or_default();
-    if let Some(resource) = spec.pointer_mut(below) {
-        for pointer in private {
-            let path: Vec<&str> = pointer.split('/').skip(1).collect();
-            withhold(resource, &path);
-        }
-    }
-    Arc::new(spec)
-}
-
-fn withhold(value: &mut Value, path: &[&str]) {
-    let Some((first, rest)) = path.split_first() else {
-        *value = Value::from(WITHHELD);
-        return;
-    };
-    match value {
-        Value::Object(map) if *first == "*" => {
-            map.values_mut().for_each(|it| withhold(it, rest));
-        }
-        Value::Object(map) => {
-            if let Some(it) = map.get_mut(*first) {
-                withhold(it, rest);
-            }
-        }
-        Value::Array(items) if *first == "*" => {
-            items.iter_mut().for_each(|it| withhold(it, rest));
-        }
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::manifest::parse::{Kinds, Shape, parse};
-
-    #[test]
-    fn texts_that_people_put_passwords_into_are_not_shown() {
-        let text = "apiVersion: stackward.dev/v1alpha1\nkind: Server\nmetadata: {name: db}\nspec:\n  \
-                    resource:\n    flavorRef: a\n    userData:\n      template: hunter2\n      \
-                    values: {a: {value: hunter3}, b: {secretKeyRef: {name: s, key: k}}}\n";
-        let (manifests, problems) = parse("a", text, Kinds(&[("Server", Shape::Enveloped)]));
-        assert_eq!(problems, []);
-        assert_eq!(
-            *told(&manifests[0]),
-            json!({"resource": {"flavorRef": "a", "userData": {"template": WITHHELD, "values": {
-                "a": {"value": WITHHELD}, "b": {"secretKeyRef": {"name": "s", "key": "k"}}}}}})
-        );
     }
 }

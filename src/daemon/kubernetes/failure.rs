@@ -6,6 +6,17 @@ use serde_json::{Value, json};
 
 use super::resource::{Resource, parts};
 
+/// One thing that is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// `FieldValueInvalid`, ...
+    pub(super) reason: &'static str,
+    /// What is wrong.
+    pub(super) message: String,
+    /// Where: `spec.resource.size`.
+    pub(super) field: String,
+}
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -34,11 +45,8 @@ impl Failure {
 
     /// There is no object of this name.
     pub(super) fn no_such_object(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} \"{name}\" not found", resource.qualified());
-        let mut failure = Self::new(StatusCode::NOT_FOUND, "NotFound", message);
-        failure.details =
-            json!({"name": name, "group": parts(resource.group).0, "kind": resource.plural});
-        failure
+        let code = StatusCode::NOT_FOUND;
+        Self::about(code, "NotFound", resource, name, "not found")
     }
 
     /// Nothing is written here.
@@ -46,6 +54,130 @@ impl Failure {
         let message = "this API is read only: what is wanted is said by the manifests in the \
                        daemon's directory";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    /// Something else can be done here, and this cannot.
+    pub(super) fn not_allowed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    /// It is not known who asks.
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// Who asks may not do this, wherever it is done.
+    pub(super) fn not_a_writer(why: &str) -> Self {
+        let message = format!("forbidden: {why}");
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
+    }
+
+    /// Nobody may do this with this object.
+    pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let words = format!("is forbidden: {why}");
+        Self::about(StatusCode::FORBIDDEN, "Forbidden", resource, name, &words)
+    }
+
+    /// There is one already.
+    pub(super) fn already_exists(resource: &Resource, name: &str) -> Self {
+        let code = StatusCode::CONFLICT;
+        Self::about(code, "AlreadyExists", resource, name, "already exists")
+    }
+
+    /// It is not as the client believes.
+    pub(super) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let mut failure = Self::about(StatusCode::CONFLICT, "Conflict", resource, name, "");
+        let what = resource.qualified();
+        failure.message = format!("Operation cannot be fulfilled on {what} \"{name}\": {why}");
+        failure
+    }
+
+    /// Others have set these fields: their managers and names.
+    pub(super) fn field_conflicts(
+        resource: &Resource,
+        name: &str,
+        conflicts: &[(String, String)],
+    ) -> Self {
+        let words =
+            |(manager, field): &(String, String)| format!("conflict with \"{manager}\": {field}");
+        let all: Vec<String> = conflicts.iter().map(words).collect();
+        let plural = if all.len() == 1 { "" } else { "s" };
+        let (count, all) = (all.len(), all.join("; "));
+        let mut failure = Self::about(StatusCode::CONFLICT, "Conflict", resource, name, "");
+        failure.message = format!("Apply failed with {count} conflict{plural}: {all}");
+        let causes = conflicts.iter().map(
+            |it| json!({"reason": "FieldManagerConflict", "message": words(it), "field": it.1}),
+        );
+        failure.details["causes"] = causes.collect();
+        failure
+    }
+
+    /// The object is not right: where, and what is wrong there.
+    pub(super) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
+        let (group, _) = parts(resource.group);
+        let kind = match group {
+            "" => resource.kind.to_owned(),
+            group => format!("{}.{group}", resource.kind),
+        };
+        let words = causes.iter().map(|it| match it.field.as_str() {
+            "" => it.message.clone(),
+            field => format!("{field}: {}", it.message),
+        });
+        let words: Vec<String> = words.collect();
+        let words = match &words[..] {
+            [only] => only.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let mut failure = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            format!("{kind} \"{name}\" is invalid: {words}"),
+        );
+        let causes = causes
+            .iter()
+            .map(|it| json!({"reason": it.reason, "message": it.message, "field": it.field}));
+        let causes: Value = causes.collect();
+        failure.details =
+            json!({"name": name, "group": group, "kind": resource.kind, "causes": causes});
+        failure
+    }
+
+    /// The body is not in a form that is understood here.
+    pub(super) fn unsupported(message: impl Into<String>) -> Self {
+        let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(code, "UnsupportedMediaType", message)
+    }
+
+    /// The body is too large.
+    pub(super) fn too_large(most: usize) -> Self {
+        let message = format!("the body of the request is larger than {most} bytes");
+        let code = StatusCode::PAYLOAD_TOO_LARGE;
+        Self::new(code, "RequestEntityTooLarge", message)
+    }
+
+    /// The body did not arrive.
+    pub(super) fn too_slow(seconds: u64) -> Self {
+        let message = format!("the body of the request did not arrive within {seconds} s");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Timeout", message)
+    }
+
+    fn about(
+        code: StatusCode,
+        reason: &'static str,
+        resource: &Resource,
+        name: &str,
+        words: &str,
+    ) -> Self {
+        let message = format!("{} \"{name}\" {words}", resource.qualified());
+        let mut failure = Self::new(code, reason, message);
+        failure.details =
+            json!({"name": name, "group": parts(resource.group).0, "kind": resource.plural});
+        failure
+    }
+
+    /// Its status code.
+    pub(super) fn code(&self) -> StatusCode {
+        self.code
     }
 
     /// The question is not understood.

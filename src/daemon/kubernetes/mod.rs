@@ -1,8 +1,10 @@
-//! Kubernetes' API, as far as reading goes: what an ordinary kubectl needs to get, watch, describe,
-//! wait and explain. It shows pictures of the daemon and changes nothing; no body is read.
+//! Kubernetes' API: what an ordinary kubectl needs to get, watch, describe, wait and explain. It shows
+//! pictures of the daemon. What is written is in [`write`]; without `--api-write` nothing is, and no
+//! body is read.
 //!
-//! Secrets and ConfigMaps are not served, nor are they in discovery; a spec is shown as its manifest
-//! has it, without the texts that are [`crate::kinds::Kind::CONFIDENTIAL`].
+//! Secrets and ConfigMaps are not served, nor are they in discovery, but for those that were written
+//! here; no value of a Secret is told even then. A spec is shown as its manifest has it, without the
+//! texts that are [`crate::kinds::Kind::CONFIDENTIAL`].
 
 mod cache;
 mod discovery;
@@ -15,7 +17,9 @@ mod resource;
 mod route;
 mod selector;
 mod table;
+mod told;
 mod watch;
+mod write;
 
 use std::sync::Arc;
 
@@ -38,9 +42,14 @@ use cache::Cache;
 use failure::Failure;
 use object::{Partial, Whole};
 use query::{Form, Options};
+use resource::Access;
 use route::{Route, Selection};
 use table::{ListMetadata, Table};
 use watch::{Watch, expired};
+
+pub use write::Writes;
+
+pub use crate::files::FolderError;
 
 /// Who says what happened.
 const COMPONENT: &str = "stackward";
@@ -49,26 +58,26 @@ const WATCHES: usize = 32;
 
 /// The API of one daemon.
 #[derive(Clone)]
-pub(super) struct Kubernetes {
+pub struct Kubernetes {
     cache: Arc<Cache>,
     watches: Arc<Semaphore>,
+    writes: Option<Writes>,
 }
 
 impl Kubernetes {
     /// An API that knows nothing yet.
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new(writes: Option<Writes>) -> Self {
+        let data_below = writes.as_ref().map(|it| it.prefix().to_owned());
         Self {
-            cache: Arc::new(Cache::new(Clock::machine().now())),
+            cache: Arc::new(Cache::new(Clock::machine().now(), data_below)),
             watches: Arc::new(Semaphore::new(WATCHES)),
+            writes,
         }
     }
 
     /// Takes every picture over, until there are no more.
-    pub(super) async fn follow(
-        self,
-        mut pictures: watched::Receiver<Picture>,
-        stop: CancellationToken,
-    ) {
+    pub async fn follow(self, mut pictures: watched::Receiver<Picture>, stop: CancellationToken) {
         let mut clock = Clock::machine();
         loop {
             let picture = pictures.borrow_and_update().clone();
@@ -99,25 +108,44 @@ impl Kubernetes {
     }
 }
 
+/// Is a path one of this API?
+pub(super) fn is_of(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(first, Some("api" | "apis" | "openapi" | "version"))
+}
+
+/// What somebody hears who may not come in.
+pub(super) fn unauthorized() -> Response {
+    Failure::unauthorized().into_response()
+}
+
 async fn answer(State(api): State<Kubernetes>, request: Request) -> Response {
-    let lease = request.extensions().get::<Lease>().cloned();
-    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    api.answer(method, uri, headers, lease)
-        .unwrap_or_else(IntoResponse::into_response)
+    let answered = match *request.method() {
+        Method::GET | Method::HEAD => {
+            let lease = request.extensions().get::<Lease>().cloned();
+            api.answer(request.uri(), request.headers(), lease)
+        }
+        _ => api.change(request).await,
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
 }
 
 impl Kubernetes {
+    const fn access(&self) -> Access {
+        match self.writes {
+            Some(_) => Access::Write,
+            None => Access::Read,
+        }
+    }
+
     fn answer(
         &self,
-        method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
         lease: Option<Lease>,
     ) -> Result<Response, Failure> {
-        let route = Route::of(uri.path())?;
-        if method != Method::GET && method != Method::HEAD {
-            return Err(Failure::read_only());
-        }
+        let access = self.access();
+        let route = Route::of(uri.path(), access)?;
         let plain = |value: &serde_json::Value| {
             Form::accepted(headers, &[Form::Plain]).and_then(|form| json(form, false, value))
         };
@@ -126,7 +154,10 @@ impl Kubernetes {
             headers,
             &[Form::Plain, Form::Discovery],
         )? {
-            Form::Discovery => json(Form::Discovery, true, &discovery::all_at_once(groups)),
+            Form::Discovery => {
+                let all = discovery::all_at_once(groups, access);
+                json(Form::Discovery, true, &all)
+            }
             form => json(form, false, &one),
         };
         match route {
@@ -134,9 +165,9 @@ impl Kubernetes {
             Route::Api => discovery(&[Group::Core], discovery::core()),
             Route::Apis => discovery(&[Group::Native, Group::Orc], discovery::groups()),
             Route::Group(group) => plain(&discovery::group(group)),
-            Route::Resources(group) => plain(&discovery::resources(group)),
-            Route::OpenApi => plain(&openapi::index()),
-            Route::Document(group) => plain(openapi::document(group)),
+            Route::Resources(group) => plain(&discovery::resources(group, access)),
+            Route::OpenApi => plain(&openapi::index(access)),
+            Route::Document(group) => plain(openapi::document(group, access)),
             Route::Objects(selection) => self.objects(selection, uri, headers, lease),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::engine::status::Truth;
@@ -14,8 +14,6 @@ use super::COMPONENT;
 use super::entry::{Body, Entry, Event, Object};
 use super::resource::Resource;
 
-/// Kept out: it repeats the whole manifest, with what is told to nobody.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// What keeps an object that is being deleted until its resource is gone.
 const FINALIZER: &str = "stackward.dev/resource";
 
@@ -34,6 +32,7 @@ pub(super) struct Whole<'a> {
 #[serde(untagged)]
 enum Rest<'a> {
     Object { spec: &'a Value, status: Status<'a> },
+    Data(&'a Map<String, Value>),
     Event(Box<Happened<'a>>),
     Namespace { spec: Finalizers, status: Phase },
 }
@@ -43,9 +42,10 @@ impl<'a> Whole<'a> {
     pub(super) fn new(entry: &'a Entry, resource: &Resource, version: u64) -> Self {
         let rest = match &entry.body {
             Body::Object(object) => Rest::Object {
-                spec: &object.spec,
+                spec: &object.told.spec,
                 status: Status::new(object),
             },
+            Body::Data(data) => Rest::Data(&data.told.data),
             Body::Event(event) => Rest::Event(Box::new(Happened::new(event))),
             Body::Namespace => Rest::Namespace {
                 spec: Finalizers { finalizers: [] },
@@ -100,24 +100,20 @@ struct Metadata<'a> {
     finalizers: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'a BTreeMap<String, String>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_fields: Option<&'a Value>,
 }
 
 impl<'a> Metadata<'a> {
     fn new(entry: &'a Entry, version: u64) -> Self {
         let object = match &entry.body {
             Body::Object(object) => Some(object),
-            Body::Event(_) | Body::Namespace => None,
+            Body::Data(_) | Body::Event(_) | Body::Namespace => None,
         };
         let deleted = object.and_then(|it| it.deleted);
-        let annotations = object
-            .and_then(|it| it.manifest.as_ref())
-            .into_iter()
-            .flat_map(|manifest| &manifest.annotations)
-            .filter(|(name, _)| *name != LAST_APPLIED)
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let told = entry.told();
         Self {
             name: &entry.key.name,
             namespace: &entry.key.namespace,
@@ -129,7 +125,8 @@ impl<'a> Metadata<'a> {
             deletion_grace_period_seconds: deleted.map(|_| 0),
             finalizers: deleted.map(|_| [FINALIZER]),
             labels: entry.labels().filter(|labels| !labels.is_empty()),
-            annotations,
+            annotations: told.map(|it| &it.annotations).filter(|it| !it.is_empty()),
+            managed_fields: told.and_then(|it| it.managed.as_ref()),
         }
     }
 }

@@ -7,18 +7,26 @@ use serde_json::{Map, Value, json};
 use crate::kinds;
 use crate::manifest::{Group, Shape};
 
-use super::resource::{self, Resource, parts};
+use super::resource::{self, Access, Resource, parts};
 use super::route;
 
 /// Parts of the spec that ORC's group does not have.
 const NATIVE: [&str; 4] = ["cloud", "suspend", "adopt", "lifecycle"];
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
-static DOCUMENTS: LazyLock<Vec<(Group, Value)>> =
-    LazyLock::new(|| Group::ALL.map(|group| (group, assemble(group))).into());
+type Documents = Vec<(Group, Value)>;
+
+static READ: LazyLock<Documents> = LazyLock::new(|| all(Access::Read));
+static WRITE: LazyLock<Documents> = LazyLock::new(|| all(Access::Write));
+
+fn all(access: Access) -> Documents {
+    Group::ALL
+        .map(|group| (group, assemble(group, access)))
+        .into()
+}
 
 /// Which documents there are.
-pub(super) fn index() -> Value {
+pub(super) fn index(access: Access) -> Value {
     let paths: Map<String, Value> = Group::ALL
         .into_iter()
         .map(|group| {
@@ -26,7 +34,7 @@ pub(super) fn index() -> Value {
             let path = path.trim_start_matches('/');
             // The hash lets a client keep what it has: it is another one with another program.
             let hash = env!("CARGO_PKG_VERSION");
-            let address = format!("/openapi/v3/{path}?hash={hash}");
+            let address = format!("/openapi/v3/{path}?hash={hash}-{access:?}");
             (path.to_owned(), json!({"serverRelativeURL": address}))
         })
         .collect();
@@ -34,23 +42,31 @@ pub(super) fn index() -> Value {
 }
 
 /// The document of a group.
-pub(super) fn document(group: Group) -> &'static Value {
+pub(super) fn document(group: Group, access: Access) -> &'static Value {
     static NONE: Value = Value::Null;
-    DOCUMENTS
+    let documents = match access {
+        Access::Read => &READ,
+        Access::Write => &WRITE,
+    };
+    documents
         .iter()
         .find(|(it, _)| *it == group)
         .map_or(&NONE, |(_, document)| document)
 }
 
-fn assemble(group: Group) -> Value {
+fn assemble(group: Group, access: Access) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     schemas.insert(OBJECT_META.to_owned(), object_meta());
-    for resource in resource::of(group) {
+    for resource in resource::of(group, access) {
         let mut schema = object(resource, &mut schemas);
         schema["x-kubernetes-group-version-kind"] = json!([kind(resource)]);
         schemas.insert(name(group, resource.kind), schema);
         for (path, action) in addresses(resource) {
-            paths.insert(path, operation(resource, action));
+            let mut operations = json!({"get": operation(resource, action)});
+            for (method, action) in writing(&path, action, access.verbs(resource)) {
+                operations[*method] = operation(resource, action);
+            }
+            paths.insert(path, operations);
         }
     }
     json!({
@@ -101,14 +117,52 @@ fn operation(resource: &Resource, action: &str) -> Value {
         "#/components/schemas/{}",
         name(resource.group, resource.kind)
     );
-    json!({"get": {
-        "responses": {"200": {
-            "description": "OK",
-            "content": {"application/json": {"schema": {"$ref": target}}},
-        }},
+    let content = json!({"schema": {"$ref": target}});
+    let mut operation = json!({
+        "responses": {"200": {"description": "OK", "content": {"application/json": content}}},
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": kind(resource),
-    }})
+    });
+    let parameters: &[&str] = match action {
+        "post" | "put" => &["dryRun", "fieldManager", "fieldValidation"],
+        "patch" => &["dryRun", "fieldManager", "fieldValidation", "force"],
+        "delete" => &["dryRun"],
+        _ => return operation,
+    };
+    let parameter = |name: &&str| {
+        let text = if *name == "force" {
+            "boolean"
+        } else {
+            "string"
+        };
+        json!({"name": name, "in": "query", "schema": {"type": text}})
+    };
+    operation["parameters"] = parameters.iter().map(parameter).collect();
+    let forms: &[&str] = match action {
+        "patch" => &[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/apply-patch+yaml",
+        ],
+        _ => &["application/json", "application/yaml"],
+    };
+    if action != "delete" {
+        let forms = forms
+            .iter()
+            .map(|form| ((*form).to_owned(), content.clone()));
+        operation["requestBody"] = json!({"required": true, "content": Map::from_iter(forms)});
+    }
+    operation
+}
+
+/// The methods that write at a path of a resource, and what each of them is to Kubernetes.
+fn writing(path: &str, reading: &str, verbs: &[&str]) -> &'static [(&'static str, &'static str)] {
+    match reading {
+        _ if !verbs.contains(&"create") => &[],
+        "get" => &[("put", "put"), ("patch", "patch"), ("delete", "delete")],
+        _ if path.contains("{namespace}") => &[("post", "post")],
+        _ => &[],
+    }
 }
 
 /// The schema of a resource's objects; what it refers to is put into `schemas`.
@@ -309,9 +363,11 @@ fn walk(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)) {
 fn plain(resource: &Resource) -> Value {
     let description = match resource.kind {
         resource::EVENT => "A condition of an object that has changed.",
+        "Secret" => "Texts that are told to nobody: where they are read, a word stands for them.",
+        "ConfigMap" => "Texts.",
         _ => "What the names of objects are in. There is one as soon as a manifest names it.",
     };
-    json!({
+    let mut schema = json!({
         "type": "object",
         "description": description,
         "properties": {
@@ -319,7 +375,21 @@ fn plain(resource: &Resource) -> Value {
             "kind": {"type": "string"},
             "metadata": metadata(),
         },
-    })
+    });
+    let fields: &[&str] = match resource.kind {
+        "Secret" => &["data", "stringData"],
+        "ConfigMap" => &["binaryData", "data"],
+        _ => return schema,
+    };
+    let properties = &mut schema["properties"];
+    for field in fields {
+        properties[field] = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    }
+    properties["immutable"] = json!({"type": "boolean"});
+    if resource.kind == "Secret" {
+        properties["type"] = json!({"type": "string"});
+    }
+    schema
 }
 
 fn object_meta() -> Value {
@@ -372,13 +442,16 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        for group in Group::ALL {
-            let document = document(group);
+        for (group, access) in Group::ALL
+            .into_iter()
+            .flat_map(|it| Access::ALL.map(|a| (it, a)))
+        {
+            let document = document(group, access);
             let mut faults = Vec::new();
             check(document, document, &mut faults);
             assert_eq!(faults, Vec::<String>::new());
             let paths = document["paths"].as_object().unwrap();
-            assert!(paths.len() >= 2 * resource::of(group).count());
+            assert!(paths.len() >= 2 * resource::of(group, access).count());
         }
     }
 
@@ -386,7 +459,8 @@ mod tests {
     fn orc_has_no_lifecycle_and_needs_credentials() {
         let spec = |group| {
             let name = name(group, "Server");
-            document(group)["components"]["schemas"][name]["properties"]["spec"].clone()
+            document(group, Access::Read)["components"]["schemas"][name]["properties"]["spec"]
+                .clone()
         };
         let (native, orc) = (spec(Group::Native), spec(Group::Orc));
         assert!(native["properties"]["lifecycle"].is_object());

@@ -207,7 +207,7 @@ fn number(name: &str, value: &str) -> Result<u64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::kubernetes::resource::find;
+    use crate::daemon::kubernetes::resource::{Access, find};
     use crate::manifest::Group;
 
     fn form(accept: &str) -> Option<Form> {
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_what_is_wrong_is_said() {
-        let servers = find(Group::Native, "servers").unwrap();
+        let servers = find(Group::Native, "servers", Access::Read).unwrap();
         let read = |query: &str| Options::of(&format!("/x?{query}").parse().unwrap(), servers);
         let options = read(
             "watch=1&resourceVersion=7&allowWatchBookmarks=true&timeoutSeconds=5&limit=500&\

@@ -3,7 +3,7 @@
 //! Every object is served in the native group, whichever its manifest was written in: it is a strict
 //! superset of ORC's, and who asks for `servers` means all of them. What was written in ORC's group
 //! is served there as well. Only the native one is in categories, so that `get all` shows nothing
-//! twice. Secrets and ConfigMaps are no resources here: there is nothing that could serve them.
+//! twice. Secrets and ConfigMaps are resources only where they can be written.
 
 use std::sync::LazyLock;
 
@@ -35,10 +35,34 @@ pub(super) struct Resource {
     pub(super) categories: &'static [&'static str],
     /// Only namespaces are not.
     pub(super) namespaced: bool,
+    /// Somebody declares it; the others are what the daemon says.
+    pub(super) declared: bool,
 }
 
-/// What can be done with any of them.
-pub(super) const VERBS: [&str; 3] = ["get", "list", "watch"];
+/// What the API is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Looking.
+    Read,
+    /// Also writing.
+    Write,
+}
+
+impl Access {
+    /// Both.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// What can be done with a resource.
+    pub(super) fn verbs(self, resource: &Resource) -> &'static [&'static str] {
+        match self {
+            Self::Write if resource.declared => &[
+                "create", "delete", "get", "list", "patch", "update", "watch",
+            ],
+            Self::Read | Self::Write => &["get", "list", "watch"],
+        }
+    }
+}
 
 static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
     let core = [(NAMESPACE, "ns", false), (EVENT, "ev", true)];
@@ -46,11 +70,17 @@ static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
         .into_iter()
         .map(|(kind, short, namespaced)| Resource {
             short: vec![short],
-            categories: &[],
             namespaced,
+            declared: false,
             ..Resource::new(Group::Core, kind)
         })
         .collect();
+    for (kind, short) in [("ConfigMap", Some("cm")), ("Secret", None)] {
+        all.push(Resource {
+            short: short.into_iter().collect(),
+            ..Resource::new(Group::Core, kind)
+        });
+    }
     for kind in kinds::KINDS {
         all.push(Resource {
             short: short(kind.name()).into_iter().collect(),
@@ -65,13 +95,15 @@ static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
 });
 
 /// Every resource of a group.
-pub(super) fn of(group: Group) -> impl Iterator<Item = &'static Resource> {
-    RESOURCES.iter().filter(move |it| it.group == group)
+pub(super) fn of(group: Group, access: Access) -> impl Iterator<Item = &'static Resource> {
+    RESOURCES
+        .iter()
+        .filter(move |it| it.group == group && (access == Access::Write || !it.is_data()))
 }
 
 /// The resource of this plural name.
-pub(super) fn find(group: Group, plural: &str) -> Option<&'static Resource> {
-    of(group).find(|it| it.plural == plural)
+pub(super) fn find(group: Group, plural: &str, access: Access) -> Option<&'static Resource> {
+    of(group, access).find(|it| it.plural == plural)
 }
 
 /// The group of this name, with its version.
@@ -99,7 +131,13 @@ impl Resource {
             short: Vec::new(),
             categories: &[],
             namespaced: true,
+            declared: true,
         }
+    }
+
+    /// A Secret or a ConfigMap?
+    pub(super) fn is_data(&self) -> bool {
+        self.group == Group::Core && self.declared
     }
 
     /// `servers.stackward.dev`, as messages name it.
@@ -154,29 +192,35 @@ mod tests {
 
     #[test]
     fn no_two_names_of_a_group_are_the_same() {
-        for group in Group::ALL {
+        for (group, access) in Group::ALL.into_iter().zip([Access::Write; 3]) {
             let mut seen = BTreeSet::new();
-            for resource in of(group) {
+            for resource in of(group, access) {
                 let names = [resource.plural.as_str(), resource.singular.as_str()];
                 for name in names.into_iter().chain(resource.short.iter().copied()) {
                     assert!(seen.insert(name.to_owned()), "{name} twice in {group:?}");
                 }
             }
         }
-        assert_eq!(of(Group::Native).count(), kinds::KINDS.len());
+        assert_eq!(of(Group::Native, Access::Read).count(), kinds::KINDS.len());
     }
 
     #[test]
     fn what_orc_does_not_have_is_not_in_its_group() {
-        assert!(find(Group::Orc, "servers").is_some());
-        assert!(find(Group::Orc, "volumesnapshots").is_none());
-        assert!(find(Group::Native, "volumesnapshots").is_some());
+        assert!(find(Group::Orc, "servers", Access::Read).is_some());
+        assert!(find(Group::Orc, "volumesnapshots", Access::Read).is_none());
+        assert!(find(Group::Native, "volumesnapshots", Access::Read).is_some());
     }
 
     #[test]
-    fn secrets_are_no_resource() {
-        for group in Group::ALL {
-            assert!(find(group, "secrets").is_none() && find(group, "configmaps").is_none());
+    fn secrets_are_no_resource_but_where_they_can_be_written() {
+        for plural in ["secrets", "configmaps"] {
+            for group in Group::ALL {
+                assert!(find(group, plural, Access::Read).is_none());
+            }
+            let found = find(Group::Core, plural, Access::Write).unwrap();
+            assert!(Access::Write.verbs(found).contains(&"create"));
         }
+        let events = find(Group::Core, "events", Access::Write).unwrap();
+        assert!(!Access::Write.verbs(events).contains(&"create"));
     }
 }

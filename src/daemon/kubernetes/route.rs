@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use crate::manifest::Group;
 
 use super::failure::Failure;
-use super::resource::{self, Resource, parts};
+use super::resource::{self, Access, Resource, parts};
 
 /// What a path asks for.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Route {
     ///
     /// # Errors
     /// There is nothing.
-    pub(super) fn of(path: &str) -> Result<Self, Failure> {
+    pub(super) fn of(path: &str, access: Access) -> Result<Self, Failure> {
         let decoded: Vec<String> = path
             .trim_matches('/')
             .split('/')
@@ -64,9 +64,11 @@ impl Route {
             ["api", "v1"] => Some(Self::Resources(Group::Core)),
             ["apis", name] => resource::group(name, resource::VERSION).map(Self::Group),
             ["apis", name, version] => resource::group(name, version).map(Self::Resources),
-            ["api", "v1", ref rest @ ..] => Selection::of(Group::Core, rest).map(Self::Objects),
+            ["api", "v1", ref rest @ ..] => {
+                Selection::of(Group::Core, rest, access).map(Self::Objects)
+            }
             ["apis", name, version, ref rest @ ..] => resource::group(name, version)
-                .and_then(|group| Selection::of(group, rest))
+                .and_then(|group| Selection::of(group, rest, access))
                 .map(Self::Objects),
             _ => None,
         };
@@ -75,7 +77,7 @@ impl Route {
 }
 
 impl Selection {
-    fn of(group: Group, rest: &[&str]) -> Option<Self> {
+    fn of(group: Group, rest: &[&str], access: Access) -> Option<Self> {
         let (plural, namespace, name) = match *rest {
             [plural] => (plural, None, None),
             // A namespace itself, which is in none.
@@ -84,7 +86,7 @@ impl Selection {
             ["namespaces", namespace, plural, name] => (plural, Some(namespace), Some(name)),
             _ => return None,
         };
-        let resource = resource::find(group, plural)?;
+        let resource = resource::find(group, plural, access)?;
         let fits = resource.namespaced || namespace.is_none();
         fits.then(|| Self {
             resource,
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     fn objects(path: &str) -> Option<(String, Option<String>, Option<String>)> {
-        match Route::of(path) {
+        match Route::of(path, Access::Read) {
             Ok(Route::Objects(it)) => Some((it.resource.qualified(), it.namespace, it.name)),
             _ => None,
         }
@@ -155,7 +157,7 @@ mod tests {
             "/openapi/v2",
             "//",
         ] {
-            assert!(Route::of(path).is_err(), "{path}");
+            assert!(Route::of(path, Access::Read).is_err(), "{path}");
         }
     }
 }

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::manifest::Content;
+
 use super::entry::{Body, Entry, Event, Object};
 use super::object::{Partial, Whole};
 use super::resource::{self, Resource};
@@ -128,6 +130,11 @@ fn columns(resource: &Resource) -> Vec<Column> {
                 ..wide("Name", "Its name.")
             },
         ],
+        "Secret" | "ConfigMap" => vec![
+            column("Name", "Its name."),
+            column("Data", "How many entries it has."),
+            column("Age", "How long this process has known it."),
+        ],
         _ => vec![
             column("Name", "Its name."),
             column("Available", "Whether the resource serves."),
@@ -165,6 +172,17 @@ fn cells(entry: &Entry, now: Timestamp) -> Vec<Value> {
             json!(format!("{}={:?}", transition.condition, transition.status)),
             json!(entry.key.name),
         ],
+        Body::Data(data) => {
+            let entries = match &data.manifest.content {
+                Content::Data(entries) => entries.len(),
+                _ => 0,
+            };
+            vec![
+                json!(entry.key.name),
+                json!(entries.to_string()),
+                since(entry.created),
+            ]
+        }
         Body::Object(object) => vec![
             json!(entry.key.name),
             json!(available(object)),

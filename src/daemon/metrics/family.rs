@@ -110,6 +110,8 @@ families! {
         "What is wrong with the manifests.");
     SCANS = counter("stackward_manifest_scans_total", &["outcome"],
         "Readings of the directory: `complete`, `incomplete`, `unreadable`.");
+    KUBERNETES_WRITES = counter("stackward_kubernetes_writes_total", &["verb", "outcome"],
+        "What kubectl and others wanted written (`--api-write`): `done`, `unchanged`, `dry-run`, `refused` (their mistake), `failed` (ours).");
     CONNECTED = gauge("stackward_cloud_connected", &["cloud"],
         "1 while a cloud can be used; 0 when it refuses the credentials, cannot be reached or turns out to be another one.");
     LIST_AGE = gauge("stackward_list_age_seconds", &["cloud", "kind"],

@@ -26,6 +26,7 @@ fn exported(kinds: &[(&str, Vec<Value>)], change: impl FnOnce(&mut Wish<'_>)) ->
     let inventory = world(&scope, kinds);
     let mut wish = Wish {
         kinds: usual_kinds(),
+        only: None,
         scope: &scope,
         project: PROJECT,
         adopt: true,
@@ -352,6 +353,7 @@ fn what_is_referred_to_is_listed_for_its_name() {
     assert_eq!(listed, ["Port", "Volume", "Server"]);
     let wish = Wish {
         kinds,
+        only: None,
         scope: &scope,
         project: PROJECT,
         adopt: true,
@@ -362,4 +364,25 @@ fn what_is_referred_to_is_listed_for_its_name() {
         .map(|it| it.name())
         .collect();
     assert_eq!(looked_up, ["Flavor", "Image", "KeyPair"]);
+}
+
+#[test]
+fn one_resource_alone_is_asked_for_by_its_name_or_id() {
+    let kinds = [(
+        "Network",
+        vec![
+            network("n1", "blog", json!({})),
+            network("n2", "shop", json!({})),
+            network("n3", "shop", json!({})),
+        ],
+    )];
+    let ids = |only| {
+        let export = exported(&kinds, |wish| wish.only = Some(only));
+        let ids = export.documents.into_iter().map(|it| it.id);
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        [ids("blog"), ids("n2"), ids("shop"), ids("none")],
+        ["n1", "n2", "n2 n3", ""]
+    );
 }

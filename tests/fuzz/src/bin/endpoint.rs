@@ -11,6 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use stackward::daemon::Picture;
 use stackward::daemon::clock::Heartbeat;
 use stackward::daemon::door::Door;
+use stackward::daemon::kubernetes::Kubernetes;
 use stackward::daemon::metrics::Metrics;
 use stackward::daemon::serve::{Shown, bind, serve};
 use tokio_util::sync::CancellationToken;
@@ -29,19 +30,16 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
                 ..Picture::default()
             };
             let (pictures, shown) = tokio::sync::watch::channel(picture);
+            let (stop, kubernetes) = (CancellationToken::new(), Kubernetes::new(None));
+            tokio::spawn(kubernetes.clone().follow(shown.clone(), stop.clone()));
             let shown = Shown {
                 pictures: shown,
                 heartbeat: Heartbeat::new(),
                 metrics: Arc::new(Metrics::new().expect("metrics")),
+                kubernetes,
             };
             told.send(address).expect("somebody who listens");
-            serve(
-                vec![listener],
-                shown,
-                Door::open(),
-                CancellationToken::new(),
-            )
-            .await;
+            serve(vec![listener], shown, Door::open(), stop).await;
             drop(pictures);
         });
     });
