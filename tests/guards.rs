@@ -86,11 +86,13 @@ fn more_than_a_fifth_of_the_objects_is_not_deleted_without_a_word() {
 #[test]
 fn a_single_reading_of_the_directory_is_no_doubt_to_tell_a_person() {
     let mut sim = with_groups(20, |_| {});
+    let all = sim.desired.clone();
     sim.declare(&groups(10));
-    assert_eq!(sim.engine.snapshot().frozen.unwrap().doubt, None);
-    sim.declare(&[]);
-    sim.run_for(2 * MINUTE);
-    assert!(sim.engine.snapshot().frozen.unwrap().doubt.is_some());
+    let ten = sim.desired.clone();
+    sim.declare_set(all);
+    sim.feed(Event::Desired(ten));
+    let frozen = sim.engine.snapshot().frozen.unwrap();
+    assert_eq!((frozen.objects.len(), frozen.doubt), (10, None));
 }
 
 #[test]
