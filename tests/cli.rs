@@ -394,6 +394,24 @@ fn the_sandbox_writes_a_clouds_yaml_and_says_how_to_use_it() {
 }
 
 #[test]
+fn a_speed_that_the_sandbox_cannot_have_is_refused_in_words() {
+    let site = Site::new(&[]);
+    for (flag, value, words) in [
+        ("--latency", "fast", "expected a time like 20ms"),
+        ("--latency", "200ms..20ms", "less than the median"),
+        ("--latency", "compete=1s", "expected a service"),
+        ("--throughput", "compute", "expected SERVICE=NUMBER"),
+        ("--throughput", "compute=0", "above 0"),
+        ("--page-size", "identity=5", "have no pages"),
+        ("--page-size", "image=-1", "above 0"),
+    ] {
+        let output = site.run(&["sandbox", flag, value]);
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}");
+        assert!(err(&output).contains(words), "{}", err(&output));
+    }
+}
+
+#[test]
 fn the_schema_of_one_kind_is_json_and_an_unknown_kind_an_error() {
     let site = Site::new(&[]);
     let output = site.run(&["schema", "Volume"]);

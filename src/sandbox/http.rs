@@ -177,16 +177,9 @@ async fn serve(State(world): State<SharedWorld>, incoming: HttpRequest) -> HttpR
     if request.path.starts_with("/sandbox/") {
         return deliver(control(&world, &request));
     }
-    let (response, latency) = {
-        let mut world = lock(&world);
-        (
-            world.handle(&request, Timestamp::now()),
-            world.options().latency.unwrap_or_default(),
-        )
-    };
-    let pause = response.delay + latency;
-    if !pause.is_zero() {
-        tokio::time::sleep(pause).await;
+    let response = lock(&world).handle(&request, Timestamp::now());
+    if !response.delay.is_zero() {
+        tokio::time::sleep(response.delay).await;
     }
     deliver(response)
 }

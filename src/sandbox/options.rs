@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::pace::{Pace, Spread};
+
 /// Everything that may be chosen about the simulated cloud.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -24,8 +26,12 @@ pub struct Options {
     pub pages: Pages,
     /// Ranges of microversions.
     pub microversions: Microversions,
-    /// What each HTTP answer waits before it is sent (HTTP only; the core never waits).
-    pub latency: Option<Duration>,
+    /// How long answers take (over HTTP; the core says it and never waits).
+    pub pace: Pace,
+    /// From the choice of a host until a server is ACTIVE, whatever the clock; without it 2 to 5 s by the clock.
+    pub boot: Option<Spread>,
+    /// From its creation until a volume is available, whatever the clock; without it 1 s by the clock.
+    pub build: Option<Spread>,
     /// The biggest flavor that the only host can take: (vcpus, ram in MiB, disk in GiB).
     pub host: (u64, u64, u64),
     /// Whether the device name in an attach request is kept (as most drivers show it) or replaced by the next free one.
@@ -44,7 +50,9 @@ impl Default for Options {
             quotas: Quotas::default(),
             pages: Pages::default(),
             microversions: Microversions::default(),
-            latency: None,
+            pace: Pace::default(),
+            boot: None,
+            build: None,
             host: (160_000, 64 << 20, 10 << 20),
             keep_device: true,
         }
@@ -88,6 +96,25 @@ pub struct Quotas {
     pub share: BTreeMap<String, i64>,
     /// Glance's `image_size_total` in bytes.
     pub image_bytes: Option<u64>,
+}
+
+impl Quotas {
+    /// No limit at all.
+    #[must_use]
+    pub fn none() -> Self {
+        let mut quotas = Self::default();
+        let Self {
+            compute,
+            volume,
+            network,
+            share,
+            image_bytes: _,
+        } = &mut quotas;
+        for limits in [compute, volume, network, share] {
+            limits.values_mut().for_each(|limit| *limit = -1);
+        }
+        quotas
+    }
 }
 
 impl Default for Quotas {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use super::image::{ImageEvent, Images};
 use super::json::is_uuid;
 use super::network::Network;
 use super::options::Options;
+use super::pace::{Spread, Turns};
 use super::quota::Overrides;
 use super::request::{Payload, Request};
 use super::response::{Delivery, Response};
@@ -44,6 +46,7 @@ pub struct World {
     /// Faults that are to happen.
     pub faults: Faults,
     rng: fastrand::Rng,
+    turns: Turns,
     sequence: u64,
     agenda: BTreeMap<(Timestamp, u64), Event>,
     counts: BTreeMap<(String, String, String), u64>,
@@ -99,6 +102,7 @@ impl World {
             shares: Shares::default(),
             overrides: Overrides::default(),
             faults: Faults::default(),
+            turns: Turns::default(),
             sequence: 0,
             agenda: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -113,7 +117,17 @@ impl World {
     /// Answers one request at the given time. Time never runs backwards: an earlier `now` counts as no progress.
     pub fn handle(&mut self, request: &Request, now: Timestamp) -> Response {
         self.advance(now);
-        self.count(request);
+        let service = self.count(request);
+        let latency = self
+            .options
+            .pace
+            .delay(&service, self.now, &mut self.turns, &mut self.rng);
+        let mut response = self.answer(request);
+        response.delay += latency;
+        response
+    }
+
+    fn answer(&mut self, request: &Request) -> Response {
         match self.faults.judge(request) {
             Verdict::Pass => self.route(request),
             Verdict::Instead(response) => {
@@ -197,7 +211,20 @@ impl World {
 
     /// Puts something on the agenda, `millis` realistic milliseconds from now.
     pub(super) fn after(&mut self, millis: u64, event: Event) {
-        let pause = SignedDuration::try_from(self.options.clock.scale(millis)).unwrap_or_default();
+        self.later(self.options.clock.scale(millis), event);
+    }
+
+    /// Puts something on the agenda: after a time that was chosen, or else `millis` by the clock.
+    pub(super) fn after_chosen(&mut self, chosen: Option<Spread>, millis: u64, event: Event) {
+        let pause = match chosen {
+            Some(spread) => spread.draw(&mut self.rng),
+            None => self.options.clock.scale(millis),
+        };
+        self.later(pause, event);
+    }
+
+    fn later(&mut self, pause: Duration, event: Event) {
+        let pause = SignedDuration::try_from(pause).unwrap_or_default();
         let at = self.now.checked_add(pause).unwrap_or(self.now);
         let sequence = self.next_sequence();
         self.agenda.insert((at, sequence), event);
@@ -231,12 +258,12 @@ impl World {
         format!("{}{path}", self.options.base_url)
     }
 
-    fn count(&mut self, request: &Request) {
+    /// Counts a request and says which service it is for.
+    fn count(&mut self, request: &Request) -> String {
         let (service, route) = route_of(&request.path);
-        *self
-            .counts
-            .entry((service, route, request.method.to_string()))
-            .or_insert(0) += 1;
+        let key = (service.clone(), route, request.method.to_string());
+        *self.counts.entry(key).or_insert(0) += 1;
+        service
     }
 
     fn route(&mut self, request: &Request) -> Response {

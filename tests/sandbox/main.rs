@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod pace;
 mod resources;
 mod servers;
 mod shares;

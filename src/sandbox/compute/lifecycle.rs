@@ -38,7 +38,9 @@ impl World {
             Step::Spawn => {
                 self.set_task(id, Some("spawning"));
                 let millis = 1200 + self.chance(2500);
-                self.step_after(millis, id, operation, Step::Launch);
+                let step = Step::Launch;
+                let event = Event::Server(id.to_owned(), ServerEvent { operation, step });
+                self.after_chosen(self.options.boot, millis, event);
             }
             Step::Launch => self.launch_step(id),
             Step::NoHost => self.fail(id, 500, "No valid host was found. "),

@@ -134,15 +134,12 @@ impl World {
             attachments: Vec::new(),
         };
         self.volumes.volumes.insert(id.clone(), volume);
-        let first = if image.is_some() {
-            VolumeEvent::Download
+        if image.is_some() {
+            self.after(500, Event::Volume(id.clone(), VolumeEvent::Download));
         } else {
-            VolumeEvent::Created
-        };
-        self.after(
-            if image.is_some() { 500 } else { 1000 },
-            Event::Volume(id.clone(), first),
-        );
+            let created = Event::Volume(id.clone(), VolumeEvent::Created);
+            self.after_chosen(self.options.build, 1000, created);
+        }
         Ok(id)
     }
 

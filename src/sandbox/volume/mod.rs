@@ -311,7 +311,8 @@ impl World {
         match event {
             VolumeEvent::Download if volume.status == "creating" => {
                 "downloading".clone_into(&mut volume.status);
-                self.after(1500, Event::Volume(id.to_owned(), VolumeEvent::Created));
+                let created = Event::Volume(id.to_owned(), VolumeEvent::Created);
+                self.after_chosen(self.options.build, 1500, created);
             }
             VolumeEvent::Created
                 if matches!(volume.status.as_str(), "creating" | "downloading") =>
