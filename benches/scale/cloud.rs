@@ -86,8 +86,13 @@ pub(crate) fn writes(requests: &Requests) -> u64 {
 
 /// What an address says, as JSON; `Null` if it says nothing.
 pub(crate) fn http(address: &str, method: &str, path: &str) -> Value {
+    serde_json::from_str(&text(address, method, path)).unwrap_or_default()
+}
+
+/// What an address says; nothing if nobody is there.
+pub(crate) fn text(address: &str, method: &str, path: &str) -> String {
     let Ok(mut stream) = TcpStream::connect(address) else {
-        return Value::Null;
+        return String::new();
     };
     // HTTP/1.0, so that the body is not sent in pieces.
     let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
@@ -95,5 +100,5 @@ pub(crate) fn http(address: &str, method: &str, path: &str) -> Value {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap_or_default();
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    serde_json::from_str(body).unwrap_or_default()
+    body.to_owned()
 }

@@ -19,7 +19,14 @@ pub(crate) fn bench(servers: u64) {
     let capped: Vec<String> = ["compute", "volume", "network"]
         .map(|service| format!("{service}={PER_SECOND}"))
         .into();
-    let mut flags = vec!["--latency", &latency, "--boot-time", &boot, "--volume-time", &volume];
+    let mut flags = vec![
+        "--latency",
+        &latency,
+        "--boot-time",
+        &boot,
+        "--volume-time",
+        &volume,
+    ];
     for cap in &capped {
         flags.extend(["--throughput", cap]);
     }

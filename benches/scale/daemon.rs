@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cloud::{Cloud, http};
+use crate::cloud::{Cloud, http, text};
 use crate::process::{Process, Usage};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackward");
@@ -85,6 +85,34 @@ impl Daemon {
 
     pub(crate) fn status(&self) -> Value {
         http(&self.address, "GET", "/status")
+    }
+
+    /// The value of a line of the metrics, 0 if there is none.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = text(&self.address, "GET", "/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.and_then(|value| value.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// How long it thought about events, from its own histogram: in how many of them at most 2 ms.
+    pub(crate) fn print_thoughts(&self) {
+        let name = "stackward_event_duration_seconds";
+        for event in [
+            "called", "recorded", "alarm", "listed", "desired", "publish",
+        ] {
+            let series = |end: &str, more: &str| {
+                self.metric(&format!("{name}_{end}{{event=\"{event}\"{more}}}"))
+            };
+            let (count, sum) = (series("count", ""), series("sum", ""));
+            if count > 0.0 {
+                println!(
+                    "    {event:<9} {count:>8} times, {:>8.3} ms on average, {:>5.1} % within 2 ms",
+                    sum / count * 1000.0,
+                    series("bucket", ",le=\"0.002\"") / count * 100.0
+                );
+            }
+        }
     }
 
     /// Waits until everything is as its manifests say.

@@ -12,27 +12,35 @@
 //! everything Available, each resource once.
 
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a benchmark that cannot go on stops"
-)]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 
 mod cloud;
 mod converge;
 mod daemon;
+mod latency;
 mod manifests;
 mod process;
+mod soak;
 mod steady;
+mod upload;
 
 fn main() {
     // Cargo hands over `--bench` as well.
-    let words: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| it != "--bench")
+        .collect();
     let numbers: Vec<u64> = words.iter().skip(1).map(|it| it.parse().unwrap()).collect();
     let first = |default| numbers.first().copied().unwrap_or(default);
     match words.first().map(String::as_str) {
         Some("steady") if numbers.is_empty() => steady::bench(&[100, 1000, 10_000]),
         Some("steady") => steady::bench(&numbers),
         Some("converge") => converge::bench(first(1000)),
-        _ => println!("say which: steady, converge (see benches/scale/main.rs)"),
+        Some("latency") => latency::bench(first(10_000)),
+        Some("upload") => upload::bench(first(10_240)),
+        Some("soak") => soak::bench(first(10_000), numbers.get(1).copied().unwrap_or(24)),
+        _ => {
+            println!("say which: steady, converge, latency, upload or soak (benches/scale/main.rs)")
+        }
     }
 }

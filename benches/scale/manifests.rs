@@ -25,19 +25,25 @@ pub(crate) fn write(directory: &Path, servers: u64) -> u64 {
     );
     fs::write(root.join("base.yaml"), base).unwrap();
     for index in 0..servers {
-        fs::write(root.join(format!("s{index:05}.yaml")), server(index, 1)).unwrap();
+        fs::write(root.join(format!("s{index:05}.yaml")), server(index)).unwrap();
     }
     BESIDE + 3 * servers
 }
 
-/// A server with its port and a volume of this size in GiB.
-pub(crate) fn server(index: u64, size: u64) -> String {
+/// A volume by itself.
+pub(crate) fn volume(name: &str) -> String {
+    format!("{API}\nkind: Volume\nmetadata: {{name: {name}}}\nspec: {{resource: {{size: 1}}}}\n")
+}
+
+/// A server with its port and its volume.
+pub(crate) fn server(index: u64) -> String {
     format!(
         "{API}\nkind: Port\nmetadata: {{name: p{index}}}\n\
          spec: {{resource: {{networkRef: net, addresses: [{{subnetRef: net}}]}}}}\n---\n\
-         {API}\nkind: Volume\nmetadata: {{name: v{index}}}\nspec: {{resource: {{size: {size}}}}}\n---\n\
+         {}---\n\
          {API}\nkind: Server\nmetadata: {{name: s{index}}}\nspec:\n  resource:\n    imageRef: base\n    \
          flavorRef: {{filter: {{name: m1.tiny}}}}\n    networks: [{{portRef: p{index}}}]\n    \
-         volumes: [{{volumeRef: v{index}}}]\n"
+         volumes: [{{volumeRef: v{index}}}]\n",
+        volume(&format!("v{index}"))
     )
 }

@@ -21,7 +21,10 @@ pub(crate) fn bench(sizes: &[u64]) {
         points.push(one(*servers));
     }
     if let Some((slope, at_none)) = line(&points) {
-        println!("CPU s of a cycle = {at_none:.4} + {:.4} for each 1000 objects", slope * 1000.0);
+        println!(
+            "CPU s of a cycle = {at_none:.4} + {:.4} for each 1000 objects",
+            slope * 1000.0
+        );
     }
 }
 

@@ -41,6 +41,8 @@ const STEP_SECONDS: [f64; 11] = [
 const BIRTH_SECONDS: [f64; 10] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
 /// A forced write to a disk, good or bad.
 const DISK_SECONDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// From one object to ten thousand of them.
+const THOUGHT_SECONDS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0];
 
 /// The metrics of one daemon.
 pub struct Metrics {
@@ -58,6 +60,7 @@ pub struct Metrics {
     births: Mutex<HashMap<Key, Birth>>,
     journal_writes: IntCounterVec,
     journal_durations: HistogramVec,
+    thoughts: HistogramVec,
     scans: IntCounterVec,
     kubernetes_writes: IntCounterVec,
     uploaded: IntCounter,
@@ -141,6 +144,7 @@ impl Metrics {
             births: Mutex::default(),
             journal_writes,
             journal_durations: family::JOURNAL_DURATION.histograms(&registry, &DISK_SECONDS)?,
+            thoughts: family::EVENT_DURATION.histograms(&registry, &THOUGHT_SECONDS)?,
             scans,
             kubernetes_writes: family::KUBERNETES_WRITES.counters(&registry)?,
             uploaded: uploaded.with_label_values::<&str>(&[]),
@@ -273,6 +277,12 @@ impl Metrics {
     /// A write to the journal took so long.
     pub fn journal_took(&self, time: Duration) {
         let histogram = self.journal_durations.with_label_values::<&str>(&[]);
+        histogram.observe(time.as_secs_f64());
+    }
+
+    /// What follows from an event took so long to find out; nothing else was decided meanwhile.
+    pub fn thought(&self, event: &'static str, time: Duration) {
+        let histogram = self.thoughts.with_label_values(&[event]);
         histogram.observe(time.as_secs_f64());
     }
 

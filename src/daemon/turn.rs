@@ -231,7 +231,10 @@ impl Turn {
         }
         let now = self.clock.now();
         let mut recorded = None;
-        for effect in self.engine.handle(event, now) {
+        let (what, began) = (event.name(), Instant::now());
+        let effects = self.engine.handle(event, now);
+        self.metrics.thought(what, began.elapsed());
+        for effect in effects {
             if let Effect::Record { ticket, .. } = &effect {
                 recorded = Some(*ticket);
             }
@@ -364,6 +367,7 @@ impl Turn {
         self.metrics
             .published(&self.pictures.borrow().snapshot, &picture.snapshot);
         self.pictures.send_replace(picture);
+        self.metrics.thought("publish", self.published_at.elapsed());
     }
 }
 

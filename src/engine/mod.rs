@@ -123,6 +123,24 @@ pub enum Event {
     Alarm,
 }
 
+impl Event {
+    /// What it is, in one word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Desired(_) => "desired",
+            Self::Settings(_) => "settings",
+            Self::Connected { .. } => "connected",
+            Self::Listed { .. } => "listed",
+            Self::Quota { .. } => "quota",
+            Self::Called { .. } => "called",
+            Self::Recorded { .. } => "recorded",
+            Self::Control(_) => "control",
+            Self::Alarm => "alarm",
+        }
+    }
+}
+
 /// Something to be done by the shell.
 #[derive(Debug)]
 pub enum Effect {

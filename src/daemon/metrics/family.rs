@@ -136,6 +136,8 @@ families! {
         "Writes to the journal: `done` or `failed`.");
     JOURNAL_DURATION = histogram("stackward_journal_write_duration_seconds", &[],
         "Time of writes to the journal, until they are on the disk.");
+    EVENT_DURATION = histogram("stackward_event_duration_seconds", &["event"],
+        "Time to find out what follows from an event (`listed`, `called`, `desired`, ...), and to `publish` the outcome.");
     NOTICES = counter("stackward_webhook_notices_total", &["outcome"],
         "Notices for the webhook: `delivered`, `failed` after all tries, or `dropped` since too many waited.");
     BUILD_INFO = gauge("stackward_build_info", &["version"],
