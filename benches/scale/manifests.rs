@@ -42,7 +42,7 @@ pub(crate) fn server(index: u64) -> String {
          spec: {{resource: {{networkRef: net, addresses: [{{subnetRef: net}}]}}}}\n---\n\
          {}---\n\
          {API}\nkind: Server\nmetadata: {{name: s{index}}}\nspec:\n  resource:\n    imageRef: base\n    \
-         flavorRef: {{filter: {{name: m1.tiny}}}}\n    networks: [{{portRef: p{index}}}]\n    \
+         flavorRef: {{filter: {{name: m1.tiny}}}}\n    ports: [{{portRef: p{index}}}]\n    \
          volumes: [{{volumeRef: v{index}}}]\n",
         volume(&format!("v{index}"))
     )
