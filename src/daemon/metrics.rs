@@ -344,6 +344,9 @@ impl Metrics {
         self.follow_births(before, now);
         for (key, object) in &now.objects {
             let before = before.objects.get(key);
+            if before.is_some_and(|before| Arc::ptr_eq(before, object)) {
+                continue;
+            }
             for condition in &object.status.conditions {
                 let was = before.and_then(|object| object.status.condition(condition.kind));
                 if was.map(|was| (was.status, was.reason))

@@ -359,13 +359,13 @@ impl Turn {
     fn publish(&mut self) {
         self.unpublished = false;
         self.published_at = Instant::now();
+        let before = Arc::clone(&self.pictures.borrow().snapshot);
         let picture = Picture {
-            snapshot: Arc::new(self.engine.snapshot()),
+            snapshot: Arc::new(self.engine.snapshot_after(&before)),
             loaded: self.loaded,
             refused: self.refused.clone(),
         };
-        self.metrics
-            .published(&self.pictures.borrow().snapshot, &picture.snapshot);
+        self.metrics.published(&before, &picture.snapshot);
         self.pictures.send_replace(picture);
         self.metrics.thought("publish", self.published_at.elapsed());
     }

@@ -1,5 +1,6 @@
 //! The end of a pass over one object: what people are told, who else has to look again, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -59,12 +60,14 @@ impl Engine {
         work.drift.clone_from(&assessment.drift);
         work.exists = assessment.found.is_some();
         let age = work.state.as_ref().map(|(_, since)| between(*since, now));
-        let changed = work.status != status;
+        let changed = *work.status != status;
         let matters = changed
             && (work.status.is_available() != status.is_available()
                 || work.status.id != status.id
                 || work.status.resource != status.resource);
-        work.status = status;
+        if changed {
+            work.status = Arc::new(status);
+        }
         work.plan = Some(plan.clone());
         self.visible |= changed;
         if matters && let Some(dependents) = self.desired.dependents.get(key) {

@@ -80,6 +80,33 @@ impl Listing {
         self
     }
 
+    /// What it shows that an older one did not.
+    fn news(&self, before: &Self) -> News {
+        let is_whole = |it: &Self| it.malformed.is_empty() && it.by_id.len() == it.items.len();
+        if !is_whole(self)
+            || !is_whole(before)
+            || self.items.len() != before.items.len()
+            || self.parts != before.parts
+        {
+            return News::Any;
+        }
+        let mut ids = BTreeSet::new();
+        for now in &self.items {
+            let Some(was) = before.get(&now.id) else {
+                return News::Any;
+            };
+            if was.is_as(now) {
+                continue;
+            }
+            if was.marker != now.marker || was.natural_key != now.natural_key {
+                return News::Any;
+            }
+            ids.insert(now.id.clone());
+            ids.extend(was.attached_to.iter().chain(&now.attached_to).cloned());
+        }
+        News::Of(ids)
+    }
+
     /// The item with this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Found> {
@@ -115,6 +142,16 @@ impl Listing {
     }
 }
 
+/// What a look shows that the one before did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Something of any kind: whoever reads the collection has to look.
+    Any,
+    /// Resources that were there and are there are not the same any more. Their ids, and those of
+    /// what they are or were attached to.
+    Of(BTreeSet<String>),
+}
+
 /// The last complete look at each collection, and how the last try went.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
@@ -136,8 +173,9 @@ impl Inventory {
         collection.failure = Some(failure);
     }
 
-    /// Takes a complete look over, unless too much has disappeared in it at once: then another one
-    /// must confirm it. `expected` says what was deleted by us. `Err` is the doubt.
+    /// Takes a complete look over and says what is new in it, unless too much has disappeared at
+    /// once: then another one must confirm it. `expected` says what was deleted by us. `Err` is the
+    /// doubt.
     ///
     /// # Errors
     /// What has disappeared, in words.
@@ -147,7 +185,7 @@ impl Inventory {
         kind: &'static str,
         listing: Listing,
         expected: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<News, String> {
         let collection = self.collections.entry((scope.clone(), kind)).or_default();
         let before = collection.listing.as_ref();
         let known = before.map_or(0, |before| before.items.len());
@@ -163,9 +201,13 @@ impl Inventory {
             return Err(doubt);
         }
         collection.doubted = false;
+        let news = match before {
+            Some(before) if collection.failure.is_none() => listing.news(before),
+            _ => News::Any,
+        };
         collection.listing = Some(listing);
         collection.failure = None;
-        Ok(())
+        Ok(news)
     }
 
     /// The last complete listing.

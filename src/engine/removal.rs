@@ -1,6 +1,7 @@
 //! What no manifest declares any more: let go, or deleted after its guards.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -117,8 +118,10 @@ impl Engine {
             resource: work.status.resource.clone(),
         };
         let status = work.status.next(facts, now);
-        self.visible |= status != work.status;
-        work.status = status;
+        if *work.status != status {
+            self.visible = true;
+            work.status = Arc::new(status);
+        }
         work.plan = Some(plan.clone());
         let age = between(since, now);
         self.look_again(key, &plan, age, now);

@@ -14,6 +14,7 @@ use crate::kinds::quota::Amount;
 use crate::manifest::problem::Problem;
 use crate::manifest::{Key, Manifest};
 
+use super::desired::Object;
 use super::drift::Drifts;
 use super::guard::Frozen;
 use super::pace::LaneView;
@@ -82,7 +83,28 @@ pub struct ObjectView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftView>,
     /// Its status.
-    pub status: Status,
+    pub status: Arc<Status>,
+}
+
+impl ObjectView {
+    /// Is it still all that there is to show of an object?
+    fn is_of(&self, scope: &Scope, object: Option<&Arc<Object>>, work: &Work) -> bool {
+        let same_manifest = match (object, &self.manifest) {
+            (Some(object), Some(manifest)) => Arc::ptr_eq(&object.manifest, manifest),
+            (None, None) => true,
+            _ => false,
+        };
+        same_manifest
+            && Arc::ptr_eq(&self.status, &work.status)
+            && self.scope == *scope
+            && self.reason == reason_of(work)
+            && object.is_none_or(|object| {
+                self.generation == object.generation
+                    && self.unmanaged == object.accepted.spec.is_none()
+                    && self.refers_to.iter().eq(&object.refers_to)
+                    && self.drift == DriftView::all(&work.drift)
+            })
+    }
 }
 
 /// One field that is not as the manifest sets it.
@@ -158,15 +180,27 @@ impl Engine {
     /// A picture of everything.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_after(&Snapshot::default())
+    }
+
+    /// A picture of everything, which shares with an earlier one what has not changed.
+    #[must_use]
+    pub fn snapshot_after(&self, before: &Snapshot) -> Snapshot {
         let objects = self.work.iter().filter_map(|(key, work)| {
             let object = self.declared(key);
             let record = self.journal.records.get(key);
             let scope = object.map(|it| &it.scope).or(record.map(|it| &it.scope))?;
+            let before = before.objects.get(key);
+            if let Some(before) = before
+                && before.is_of(scope, object, work)
+            {
+                return Some((key.clone(), Arc::clone(before)));
+            }
             let view = ObjectView {
                 scope: scope.clone(),
                 origin: object.map(|it| it.manifest.origin.to_string()),
                 manifest: object.map(|it| Arc::clone(&it.manifest)),
-                uid: self.settings.owner.uid(key),
+                uid: before.map_or_else(|| self.settings.owner.uid(key), |it| it.uid),
                 api_version: object.map(|it| it.manifest.group.api_version()),
                 generation: object.map_or(0, |it| it.generation),
                 deleting: object.is_none(),
@@ -176,7 +210,7 @@ impl Engine {
                     .map_or_else(Vec::new, |it| it.refers_to.iter().cloned().collect()),
                 // What nobody wants any more differs from nothing.
                 drift: object.map_or_else(Vec::new, |_| DriftView::all(&work.drift)),
-                status: work.status.clone(),
+                status: Arc::clone(&work.status),
             };
             Some((key.clone(), Arc::new(view)))
         });

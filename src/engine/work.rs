@@ -1,6 +1,7 @@
 //! What this process remembers of one object. All of it may be lost: the journal and the cloud know
 //! the rest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,7 +58,7 @@ pub(super) struct Work {
     /// Whether it was seen in the cloud when that was decided.
     pub(super) exists: bool,
     /// What people are told.
-    pub(super) status: Status,
+    pub(super) status: Arc<Status>,
     /// When it is to be looked at again without an event.
     pub(super) wake: Option<Timestamp>,
 }
@@ -97,6 +98,16 @@ impl Negatives {
 }
 
 impl Work {
+    /// Nothing is under way for it, and nothing is waited for.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flight.is_none()
+            && self.pause.is_none()
+            && self.missing.is_none()
+            && !self.deleting
+            && !self.making_way
+            && self.replacing != Some(true)
+    }
+
     /// How long it has been in this state.
     pub(super) fn age(&self, state: &str, now: Timestamp) -> Duration {
         match &self.state {

@@ -407,10 +407,10 @@ mod tests {
             reason,
             refers_to: Vec::new(),
             drift: Vec::new(),
-            status: Status {
+            status: Arc::new(Status {
                 history: history.collect(),
                 ..Status::default()
-            },
+            }),
         })
     }
 
