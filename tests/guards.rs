@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use sim::Sim;
 use stackward::engine::Event;
-use stackward::engine::guard::{Control, Limits, Prune};
+use stackward::engine::guard::{Control, Limits, Percent, Prune};
 use stackward::engine::journal::Journal;
 use stackward::engine::{Engine, Settings};
 use stackward::kinds::marker::Marker;
@@ -417,4 +417,24 @@ fn a_paused_journal_is_read_by_the_next_process() {
     };
     let engine = Engine::new(sim.settings.clone(), disk, 7);
     assert!(engine.snapshot().paused.unwrap().contains("resume"));
+}
+
+#[test]
+fn the_words_of_the_settings_mean_what_they_say() {
+    for (text, prune) in [
+        ("Off", Prune::Off),
+        ("Confirm", Prune::Confirm),
+        ("Auto", Prune::Auto),
+    ] {
+        assert_eq!(text.parse(), Ok(prune));
+    }
+    let wrong = "auto".parse::<Prune>().unwrap_err();
+    assert!(wrong.contains("Off, Confirm or Auto"), "{wrong}");
+    assert_eq!("20%".parse(), Ok(Percent::FIFTH));
+    assert_eq!("100".parse(), Ok(Percent::ALL));
+    assert_eq!(Percent::FIFTH.to_string(), "20%");
+    for wrong in ["101%", "-1%", "20 %", "much", ""] {
+        let words = wrong.parse::<Percent>().unwrap_err();
+        assert!(words.contains("0% to 100%"), "{wrong}: {words}");
+    }
 }

@@ -9,12 +9,13 @@
 mod site;
 
 use std::fs;
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::{Certificate, Client, Identity, StatusCode};
-use site::{Daemon, PATIENCE, Site, err};
+use site::{Daemon, PATIENCE, Site, err, out};
 
 const RUN: [&str; 10] = [
     "run",
@@ -250,8 +251,57 @@ async fn only_clients_with_a_certificate_of_the_authority_come_in() {
     };
     assert!(with(None).send().await.is_err());
     assert!(with(Some(Authority::new().issue())).send().await.is_err());
-    let answer = with(Some(authority.issue())).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let (cert, key) = authority.issue();
+    let answer = with(Some((cert.clone(), key.clone()))).send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+
+    write(&site, "cert-alone.pem", &cert);
+    write(&site, "me.pem", &(cert + &key));
+    let get = |shown: &[&str]| {
+        let asked = ["get", "volumes", "--address", &url, "--ca-file", "ca.pem"];
+        site.run(&[&asked[..], shown].concat())
+    };
+    assert_eq!(get(&[]).status.code(), Some(1));
+    let alone = get(&["--cert-file", "cert-alone.pem"]);
+    let said = err(&alone);
+    assert!(
+        said.contains("no certificate with its key in cert-alone.pem"),
+        "{said}"
+    );
+    let whole = get(&["--cert-file", "me.pem"]);
+    assert_eq!(whole.status.code(), Some(0), "{}", err(&whole));
+}
+
+#[test]
+fn a_token_is_sent_along_and_never_shown() {
+    let site = Site::new(&[]);
+    write(&site, "token", "open-sesame\n");
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap().to_string();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().unwrap();
+        let mut head = String::new();
+        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+            let line = line.unwrap();
+            if line.is_empty() {
+                break;
+            }
+            head.push_str(&(line + "\n"));
+        }
+        let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(refusal).unwrap();
+        head
+    });
+    let token = ["--token-file", "token"];
+    let output = site.run(&[&["get", "volumes", "--address", &address], &token[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let head = heard.join().unwrap();
+    assert!(
+        head.contains("authorization: Bearer open-sesame\n"),
+        "{head}"
+    );
+    let said = err(&output) + &out(&output);
+    assert!(!said.contains("open-sesame"), "{said}");
 }
 
 #[test]
