@@ -222,6 +222,9 @@ impl State {
             Body::Object(object) => Some(object),
             _ => None,
         });
+        if known.is_some_and(|it| Arc::ptr_eq(&it.view, view)) {
+            return;
+        }
         let object = Object::new(Arc::clone(view), known, now);
         let created = object.made_at();
         let created = created.or(before.as_ref().map(|it| it.created));
