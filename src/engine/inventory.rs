@@ -259,4 +259,41 @@ mod tests {
         assert_eq!(ids, ["1", "2"]);
         assert_eq!(listing.keyed("slow").count(), 0);
     }
+
+    fn volumes(items: &[(&str, &str, Option<&str>)]) -> Listing {
+        let kind = kinds::find("Volume").unwrap();
+        let item = |&(id, status, server): &(&str, &str, Option<&str>)| {
+            let attachments: Vec<_> = server
+                .map(|server| json!({"server_id": server, "attachment_id": "a", "volume_id": id}))
+                .into_iter()
+                .collect();
+            let item = json!({"id": id, "name": id, "size": 1, "status": status, "attachments": attachments});
+            kind.look(item).unwrap()
+        };
+        let items = items.iter().map(item).collect();
+        Listing::new(Timestamp::UNIX_EPOCH, items, Vec::new())
+    }
+
+    #[test]
+    fn a_look_tells_what_the_one_before_did_not() {
+        let before = volumes(&[("1", "in-use", Some("s")), ("2", "available", None)]);
+        let of = |ids: &[&str]| News::Of(ids.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(before.news(&before), of(&[]));
+        let detached = volumes(&[("1", "available", None), ("2", "available", None)]);
+        assert_eq!(detached.news(&before), of(&["1", "s"]));
+        assert_eq!(before.news(&detached), of(&["1", "s"]));
+        for other in [
+            volumes(&[("1", "in-use", Some("s"))]),
+            volumes(&[("1", "in-use", Some("s")), ("3", "available", None)]),
+        ] {
+            assert_eq!(other.news(&before), News::Any);
+            assert_eq!(before.news(&other), News::Any);
+        }
+        let mut odd = before.clone();
+        odd.malformed.push("3: it has no id".to_owned());
+        assert_eq!(odd.news(&before), News::Any);
+        assert_eq!(before.news(&odd), News::Any);
+        let of_a_part = before.clone().of_parts(BTreeSet::from(["p".to_owned()]));
+        assert_eq!(of_a_part.news(&before), News::Any);
+    }
 }
