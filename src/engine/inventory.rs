@@ -80,33 +80,6 @@ impl Listing {
         self
     }
 
-    /// What it shows that an older one did not.
-    fn news(&self, before: &Self) -> News {
-        let is_whole = |it: &Self| it.malformed.is_empty() && it.by_id.len() == it.items.len();
-        if !is_whole(self)
-            || !is_whole(before)
-            || self.items.len() != before.items.len()
-            || self.parts != before.parts
-        {
-            return News::Any;
-        }
-        let mut ids = BTreeSet::new();
-        for now in &self.items {
-            let Some(was) = before.get(&now.id) else {
-                return News::Any;
-            };
-            if was.is_as(now) {
-                continue;
-            }
-            if was.marker != now.marker || was.natural_key != now.natural_key {
-                return News::Any;
-            }
-            ids.insert(now.id.clone());
-            ids.extend(was.attached_to.iter().chain(&now.attached_to).cloned());
-        }
-        News::Of(ids)
-    }
-
     /// The item with this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Found> {
@@ -142,16 +115,6 @@ impl Listing {
     }
 }
 
-/// What a look shows that the one before did not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// Something of any kind: whoever reads the collection has to look.
-    Any,
-    /// Resources that were there and are there are not the same any more. Their ids, and those of
-    /// what they are or were attached to.
-    Of(BTreeSet<String>),
-}
-
 /// The last complete look at each collection, and how the last try went.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
@@ -173,9 +136,8 @@ impl Inventory {
         collection.failure = Some(failure);
     }
 
-    /// Takes a complete look over and says what is new in it, unless too much has disappeared at
-    /// once: then another one must confirm it. `expected` says what was deleted by us. `Err` is the
-    /// doubt.
+    /// Takes a complete look over, unless too much has disappeared in it at once: then another one
+    /// must confirm it. `expected` says what was deleted by us. `Err` is the doubt.
     ///
     /// # Errors
     /// What has disappeared, in words.
@@ -185,7 +147,7 @@ impl Inventory {
         kind: &'static str,
         listing: Listing,
         expected: impl Fn(&str) -> bool,
-    ) -> Result<News, String> {
+    ) -> Result<(), String> {
         let collection = self.collections.entry((scope.clone(), kind)).or_default();
         let before = collection.listing.as_ref();
         let known = before.map_or(0, |before| before.items.len());
@@ -201,13 +163,9 @@ impl Inventory {
             return Err(doubt);
         }
         collection.doubted = false;
-        let news = match before {
-            Some(before) if collection.failure.is_none() => listing.news(before),
-            _ => News::Any,
-        };
         collection.listing = Some(listing);
         collection.failure = None;
-        Ok(news)
+        Ok(())
     }
 
     /// The last complete listing.
@@ -258,42 +216,5 @@ mod tests {
         let ids: Vec<&str> = listing.keyed("fast").map(|it| it.id.as_str()).collect();
         assert_eq!(ids, ["1", "2"]);
         assert_eq!(listing.keyed("slow").count(), 0);
-    }
-
-    fn volumes(items: &[(&str, &str, Option<&str>)]) -> Listing {
-        let kind = kinds::find("Volume").unwrap();
-        let item = |&(id, status, server): &(&str, &str, Option<&str>)| {
-            let attachments: Vec<_> = server
-                .map(|server| json!({"server_id": server, "attachment_id": "a", "volume_id": id}))
-                .into_iter()
-                .collect();
-            let item = json!({"id": id, "name": id, "size": 1, "status": status, "attachments": attachments});
-            kind.look(item).unwrap()
-        };
-        let items = items.iter().map(item).collect();
-        Listing::new(Timestamp::UNIX_EPOCH, items, Vec::new())
-    }
-
-    #[test]
-    fn a_look_tells_what_the_one_before_did_not() {
-        let before = volumes(&[("1", "in-use", Some("s")), ("2", "available", None)]);
-        let of = |ids: &[&str]| News::Of(ids.iter().map(|it| (*it).to_owned()).collect());
-        assert_eq!(before.news(&before), of(&[]));
-        let detached = volumes(&[("1", "available", None), ("2", "available", None)]);
-        assert_eq!(detached.news(&before), of(&["1", "s"]));
-        assert_eq!(before.news(&detached), of(&["1", "s"]));
-        for other in [
-            volumes(&[("1", "in-use", Some("s"))]),
-            volumes(&[("1", "in-use", Some("s")), ("3", "available", None)]),
-        ] {
-            assert_eq!(other.news(&before), News::Any);
-            assert_eq!(before.news(&other), News::Any);
-        }
-        let mut odd = before.clone();
-        odd.malformed.push("3: it has no id".to_owned());
-        assert_eq!(odd.news(&before), News::Any);
-        assert_eq!(before.news(&odd), News::Any);
-        let of_a_part = before.clone().of_parts(BTreeSet::from(["p".to_owned()]));
-        assert_eq!(of_a_part.news(&before), News::Any);
     }
 }

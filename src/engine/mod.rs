@@ -50,7 +50,7 @@ use crate::zoo::{self, Bug};
 use desired::Desired;
 use drift::Drifts;
 use guard::{Control, Pruning};
-use inventory::{Inventory, Listing, News};
+use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
 use pace::{Lanes, after, backoff};
@@ -507,18 +507,17 @@ impl Engine {
             .filter(|(_, work)| work.deleting)
             .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
             .collect();
-        let news = match look {
+        let complete = match look {
             Ok(listing) => {
                 let expected = |id: &str| ours.contains(id);
                 let belief = self.inventory.believe(scope, kind, listing, expected);
-                belief.ok()
+                belief.is_ok()
             }
             Err(failure) => {
                 self.inventory.fail(scope, kind, failure);
-                None
+                false
             }
         };
-        let complete = news.is_some();
         self.lists.end(
             scope,
             kind,
@@ -527,31 +526,8 @@ impl Engine {
             self.settings.poll_interval,
             &mut self.rng,
         );
-        // How old the last look is belongs to the picture.
-        self.visible = true;
-        let news = news.unwrap_or(News::Any);
         if let Some(keys) = self.readers.get(&(scope.clone(), kind)) {
-            let affected = keys.iter().filter(|key| self.concerns(key, kind, &news));
-            let affected: Vec<Key> = affected.cloned().collect();
-            self.dirty.extend(affected);
-        }
-    }
-
-    /// May a decision about an object become another one by what a look at this kind has shown?
-    /// What is as declared stays so as long as nothing that it was decided by changes.
-    fn concerns(&self, key: &Key, kind: &'static str, news: &News) -> bool {
-        let (Some(object), Some(work)) = (self.desired.objects.get(key), self.work.get(key)) else {
-            return true;
-        };
-        let is_settled = work.plan == Some(Plan::InSync) && work.is_idle();
-        match news {
-            News::Of(ids) if is_settled => {
-                let id = work.status.id.as_ref();
-                let chooses =
-                    object.accepted.spec.is_none() || object.filtered_kinds().any(|it| it == kind);
-                !ids.is_empty() && (chooses || id.is_none_or(|id| ids.contains(id)))
-            }
-            _ => true,
+            self.dirty.extend(keys.iter().cloned());
         }
     }
 

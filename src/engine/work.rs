@@ -98,16 +98,6 @@ impl Negatives {
 }
 
 impl Work {
-    /// Nothing is under way for it, and nothing is waited for.
-    pub(super) fn is_idle(&self) -> bool {
-        self.flight.is_none()
-            && self.pause.is_none()
-            && self.missing.is_none()
-            && !self.deleting
-            && !self.making_way
-            && self.replacing != Some(true)
-    }
-
     /// How long it has been in this state.
     pub(super) fn age(&self, state: &str, now: Timestamp) -> Duration {
         match &self.state {

@@ -20,14 +20,11 @@ fn servers_and_volumes_take_the_time_that_was_chosen() {
         ..Options::default()
     });
     let (server, volume) = (cloud.server(), cloud.volume());
-    let volume = |cloud: &mut Cloud| {
-        let shown = cloud.get(&format!("/volume/v3/volumes/{volume}"));
-        shown["volume"]["status"].as_str().unwrap().to_owned()
-    };
-    cloud.wait(29_000);
-    assert_eq!(volume(&mut cloud), "creating");
+    // The volume was asked for two seconds ago.
+    cloud.wait(27_000);
+    assert_eq!(cloud.volume_status(&volume), "creating");
     cloud.wait(2_000);
-    assert_eq!(volume(&mut cloud), "available");
+    assert_eq!(cloud.volume_status(&volume), "available");
     cloud.wait(28_000);
     assert_eq!(cloud.status(&server), "BUILD");
     cloud.wait(5_000);
