@@ -10,8 +10,11 @@
 mod site;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use site::{Daemon, PATIENCE, Site, cloud, err, out, with};
@@ -400,4 +403,40 @@ async fn reconcile_is_said_to_the_socket_and_looks_at_once() {
     );
     let fault = town.fault(&["reconcile", "volume/a", "--state-dir", "nowhere"]);
     assert!(fault.contains("is the daemon running"), "{fault}");
+}
+
+#[test]
+fn who_is_asked_to_come_back_later_does_so_as_often_as_kubectl() {
+    let site = Site::new(&[]);
+    let words = r#"{"kind":"Status","message":"nothing is known yet"}"#;
+    let late = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{words}",
+        words.len()
+    );
+    let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for (late_ones, asked, said) in [
+        (3, 4, "wants to know who asks"),
+        (99, 10, "nothing is known yet"),
+    ] {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = door.local_addr().unwrap().to_string();
+        let (late, heard) = (late.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = heard.clone();
+        let _until_the_end = std::thread::spawn(move || {
+            for stream in door.incoming() {
+                let mut stream = stream.unwrap();
+                let count = counted.fetch_add(1, Ordering::SeqCst);
+                let head = BufReader::new(stream.try_clone().unwrap()).lines();
+                let lines = head.take_while(|line| line.as_ref().is_ok_and(|it| !it.is_empty()));
+                assert!(lines.count() > 0);
+                let answer = if count < late_ones { &late } else { refused };
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let output = site.run(&["status", "--address", &address]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).contains(said), "{}", err(&output));
+        assert_eq!(heard.load(Ordering::SeqCst), asked);
+    }
 }

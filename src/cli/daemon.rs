@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -28,6 +29,10 @@ const ADDRESS: &str = "http://127.0.0.1:9797";
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// and an answer that does not go on must be complete after this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Who is asked to come back later does so, this often in all,
+const ATTEMPTS: u32 = 10;
+/// and waits no longer than this between two.
+const PAUSE_AT_MOST: Duration = Duration::from_secs(5);
 /// A watch says something at least this often, if only where it is.
 const SILENT_AT_MOST: Duration = Duration::from_secs(150);
 
@@ -226,8 +231,8 @@ impl Daemon {
         query: &[(&str, String)],
         form: &str,
     ) -> anyhow::Result<Answer> {
-        let request = self.request(path, query, form).timeout(ANSWER_WITHIN);
-        let answer = request.send().await.map_err(|it| self.unreachable(&it))?;
+        let request = || self.request(path, query, form).timeout(ANSWER_WITHIN);
+        let answer = self.send(request).await?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(|it| self.unreachable(&it))?;
         if status.is_success() {
@@ -249,8 +254,7 @@ impl Daemon {
         query: &[(&str, String)],
         form: &str,
     ) -> anyhow::Result<Option<Response>> {
-        let request = self.request(path, query, form);
-        let answer = request.send().await.map_err(|it| self.unreachable(&it))?;
+        let answer = self.send(|| self.request(path, query, form)).await?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Some(answer));
@@ -260,6 +264,21 @@ impl Daemon {
         }
         let body = answer.bytes().await.map_err(|it| self.unreachable(&it))?;
         Err(self.refused(status, said(&body)))
+    }
+
+    /// As kubectl, asks again when and as often as it does where the daemon says so (`Retry-After`): one
+    /// that has just started has not read its manifests yet.
+    async fn send(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Response> {
+        let mut left = ATTEMPTS;
+        loop {
+            let answer = request().send().await;
+            let answer = answer.map_err(|it| self.unreachable(&it))?;
+            left -= 1;
+            match pause(&answer).filter(|_| left > 0) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Ok(answer),
+            }
+        }
     }
 
     fn request(&self, path: &str, query: &[(&str, String)], form: &str) -> RequestBuilder {
@@ -331,6 +350,17 @@ impl Daemon {
         };
         Advised::error(format!("no answer from {}: {cause}", self.name()), hint)
     }
+}
+
+/// How long the daemon asks to be left alone before it is asked again.
+fn pause(answer: &Response) -> Option<Duration> {
+    use StatusCode as Code;
+    let may_change = [Code::SERVICE_UNAVAILABLE, Code::TOO_MANY_REQUESTS];
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let pause = Duration::from_secs(seconds.parse().ok()?);
+    may_change
+        .contains(&answer.status())
+        .then_some(pause.min(PAUSE_AT_MOST))
 }
 
 /// What a `Status` of Kubernetes says.
