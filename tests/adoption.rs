@@ -185,7 +185,7 @@ fn what_another_installation_has_is_not_taken_from_it() {
     let before = item(&mut sim, "Network", &id);
     // Another one, with the very same manifest and with consent of both sorts.
     sim.settings.owner = Owner(Uuid::from_u128(2));
-    sim.desired = stackward::engine::desired::Desired::default();
+    sim.desired = std::sync::Arc::default();
     sim.lose_disk();
     for adopt in [json!({"id": id}), json!({"byName": true})] {
         settle(

@@ -177,7 +177,7 @@ impl House {
     }
 
     async fn load(&mut self) {
-        let desired = Box::new(self.loader.load().desired);
+        let desired = self.loader.load().desired;
         self.daemon
             .inputs
             .send(Input::Desired(desired))

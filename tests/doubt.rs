@@ -6,6 +6,7 @@
 mod sim;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -384,7 +385,7 @@ fn a_file_that_cannot_be_read_may_declare_what_it_did() {
     sim.run_for(20 * MINUTE);
     assert_eq!(there(&mut sim).len(), 5);
     // A process that never read it in its right form does not even know that it was there.
-    sim.desired = assemble(&files, None, &BTreeMap::new());
+    sim.desired = assemble(&files, None, &BTreeMap::new()).into();
     sim.restart();
     sim.run_for(20 * MINUTE);
     assert_eq!(there(&mut sim).len(), 5);
@@ -404,8 +405,8 @@ fn while_a_request_is_under_way_no_other_is_sent_for_its_object() {
 #[test]
 fn one_reading_of_the_directory_deletes_nothing() {
     let mut sim = made(5);
-    let fewer = assemble(&groups(4), Some(&sim.desired), &BTreeMap::new());
-    sim.feed(Event::Desired(fewer.clone()));
+    let fewer = Arc::new(assemble(&groups(4), Some(&sim.desired), &BTreeMap::new()));
+    sim.feed(Event::Desired(Arc::clone(&fewer)));
     sim.run_for(20 * MINUTE);
     assert_eq!(there(&mut sim).len(), 5);
     assert_eq!(reason(&sim, "g4"), "Manifests");

@@ -207,6 +207,26 @@ fn what_was_deleted_by_hand_needs_no_approval() {
 }
 
 #[test]
+fn when_a_person_has_deleted_enough_of_them_the_rest_needs_no_approval() {
+    let mut sim = with_groups(20, |_| {});
+    sim.declare(&groups(15));
+    sim.run_for(MINUTE);
+    assert_eq!((there(&mut sim), reason(&sim, "g17")), (20, "Frozen"));
+    for item in sim.items("SecurityGroup") {
+        if item["name"] == "g18" || item["name"] == "g19" {
+            let target = format!(
+                "/network/v2.0/security-groups/{}",
+                item["id"].as_str().unwrap()
+            );
+            sim.by_hand("DELETE", &target, json!(null));
+        }
+    }
+    sim.run_for(20 * MINUTE);
+    assert_eq!(there(&mut sim), 15);
+    assert_eq!(sim.engine.snapshot().frozen, None);
+}
+
+#[test]
 fn prune_off_keeps_everything_and_confirm_asks_for_each() {
     let mut sim = with_groups(10, |settings| settings.prune = Prune::Off);
     sim.declare(&groups(9));

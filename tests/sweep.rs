@@ -12,8 +12,8 @@ mod runs;
 mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runs::{RUNS, Run};
@@ -54,7 +54,7 @@ type Census = BTreeMap<(&'static str, String), usize>;
 /// A run without a fault.
 struct Reference {
     /// What each stage declares.
-    stages: Vec<Desired>,
+    stages: Vec<Arc<Desired>>,
     requests: usize,
     writes: usize,
     last: Census,
@@ -139,7 +139,7 @@ fn start(run: &Run) -> Sim {
 fn reference(run: &Run) -> Reference {
     let mut sim = start(run);
     (run.prepare)(&mut sim);
-    let (mut stages, mut branches, mut most): (Vec<Desired>, _, _) =
+    let (mut stages, mut branches, mut most): (Vec<Arc<Desired>>, _, _) =
         (Vec::new(), Vec::new(), Census::new());
     let mut kinds = BTreeSet::new();
     let mut last = Census::new();

@@ -2,11 +2,12 @@
 //!
 //! A directory that cannot be read never becomes an empty set: the set before it stays in force.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::desired::{Desired, Draft, FileAnswer, FileNeed};
@@ -24,8 +25,10 @@ pub struct Loader {
     allowed: Vec<PathBuf>,
     scope: Scope,
     kinds: Vec<(&'static str, Shape)>,
-    parsed: HashMap<Arc<str>, Parsed>,
-    previous: Option<Desired>,
+    parsed: BTreeMap<Arc<str>, Parsed>,
+    previous: Option<Arc<Desired>>,
+    /// What that was made from; `None` when the directory could not be read.
+    basis: Option<Basis>,
 }
 
 #[derive(Debug)]
@@ -35,11 +38,33 @@ struct Parsed {
     problems: Vec<Problem>,
 }
 
+/// The texts of all manifests.
+struct Read {
+    texts: HashMap<Arc<str>, String>,
+    /// Of the paths and the texts.
+    digest: [u8; 32],
+    /// What kept some of them from being read.
+    problems: Vec<Problem>,
+}
+
+/// All that a set is made from: while it is the same, so is the set.
+#[derive(Debug)]
+struct Basis {
+    /// Digest of the manifests' paths and texts.
+    manifests: [u8; 32],
+    /// What kept some of them from being read.
+    problems: Vec<Problem>,
+    /// The files that they name,
+    needs: Vec<FileNeed>,
+    /// and a digest of what these hold.
+    answers: [u8; 32],
+}
+
 /// One reading of the directory.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The set.
-    pub desired: Desired,
+    /// The set; the same one as long as everything that it is made from is.
+    pub desired: Arc<Desired>,
     /// Which directory it was; `None` when it could not be read.
     pub identity: Option<Identity>,
     /// Its real path.
@@ -64,8 +89,9 @@ impl Loader {
             allowed,
             scope,
             kinds,
-            parsed: HashMap::new(),
+            parsed: BTreeMap::new(),
             previous: None,
+            basis: None,
         }
     }
 
@@ -83,11 +109,32 @@ impl Loader {
 
     fn take(&mut self, scan: Result<files::Scan, RootError>) -> Loaded {
         let loaded = match scan {
-            Ok(scan) => self.assemble(scan),
+            Ok(scan) => self.load_from(scan),
             Err(error) => self.unreadable(&error),
         };
-        self.previous = Some(loaded.desired.clone());
+        self.previous = Some(Arc::clone(&loaded.desired));
         loaded
+    }
+
+    fn load_from(&mut self, scan: files::Scan) -> Loaded {
+        let (identity, root) = (Some(scan.identity), Some(scan.root.clone()));
+        let read = self.read(scan);
+        let same = self.previous.as_ref().filter(|_| self.is_as_before(&read));
+        let desired = match same.cloned() {
+            Some(same) => same,
+            None => {
+                let (desired, basis) = self.assemble(&read);
+                self.basis = Some(basis);
+                Arc::new(desired)
+            }
+        };
+        Loaded {
+            removed: self.removed(&desired),
+            desired,
+            identity,
+            root,
+            texts: read.texts,
+        }
     }
 
     /// What the whole would be if one of its files had this text. Nothing of it is remembered.
@@ -104,16 +151,18 @@ impl Loader {
             Ok(found) => scan.files[found] = file,
             Err(place) => scan.files.insert(place, file),
         }
-        Ok(self.assemble(scan).desired)
+        let read = self.read(scan);
+        Ok(self.assemble(&read).0)
     }
 
-    fn assemble(&mut self, scan: files::Scan) -> Loaded {
-        let mut manifests = Vec::new();
-        let mut problems = scan.problems;
+    /// Parses what was not parsed before.
+    fn read(&mut self, scan: files::Scan) -> Read {
         let mut before = std::mem::take(&mut self.parsed);
-        let mut texts = HashMap::new();
+        let (mut texts, mut whole) = (HashMap::new(), Sha256::new());
         for file in scan.files {
             let digest: [u8; 32] = Sha256::digest(file.text.as_bytes()).into();
+            whole.update(Sha256::digest(file.path.as_bytes()));
+            whole.update(digest);
             let parsed = match before.remove(&file.path) {
                 Some(parsed) if parsed.digest == digest => parsed,
                 _ => {
@@ -126,30 +175,51 @@ impl Loader {
                     }
                 }
             };
-            manifests.extend(parsed.manifests.iter().cloned());
-            problems.extend(parsed.problems.iter().cloned());
             self.parsed.insert(Arc::clone(&file.path), parsed);
             texts.insert(file.path, file.text);
         }
-        if !scan.complete && problems.is_empty() {
+        let mut problems = scan.problems;
+        let parsed = self.parsed.values();
+        let is_said = !problems.is_empty() || parsed.into_iter().any(|it| !it.problems.is_empty());
+        if !scan.complete && !is_said {
             let message = "not everything in the directory could be read";
             problems.push(Problem::error(Code::Unreadable, message));
         }
-        let draft = Draft::new(manifests, problems);
-        let needs = draft.files();
-        let answers = self.answers(&needs);
-        let desired = draft.finish(answers, self.previous.as_ref(), &self.scope);
-        let removed = self.removed(&desired);
-        Loaded {
-            desired,
-            identity: Some(scan.identity),
-            root: Some(scan.root),
-            removed,
+        Read {
             texts,
+            digest: whole.finalize().into(),
+            problems,
         }
     }
 
-    fn unreadable(&self, error: &RootError) -> Loaded {
+    fn is_as_before(&self, read: &Read) -> bool {
+        self.basis.as_ref().is_some_and(|basis| {
+            basis.manifests == read.digest
+                && basis.problems == read.problems
+                && basis.answers == digest(&self.answers(&basis.needs))
+        })
+    }
+
+    /// The set of what was read last.
+    fn assemble(&self, read: &Read) -> (Desired, Basis) {
+        let parsed = self.parsed.values();
+        let manifests = parsed.clone().flat_map(|it| it.manifests.iter().cloned());
+        let problems = read.problems.iter();
+        let problems = problems.chain(parsed.flat_map(|it| &it.problems)).cloned();
+        let draft = Draft::new(manifests.collect(), problems.collect());
+        let needs = draft.files();
+        let answers = self.answers(&needs);
+        let basis = Basis {
+            manifests: read.digest,
+            problems: read.problems.clone(),
+            needs,
+            answers: digest(&answers),
+        };
+        let desired = draft.finish(answers, self.previous.as_deref(), &self.scope);
+        (desired, basis)
+    }
+
+    fn unreadable(&mut self, error: &RootError) -> Loaded {
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));
         let problem = Problem::error(
             Code::Unreadable,
@@ -157,9 +227,10 @@ impl Loader {
         )
         .hint("what was declared in it stays in force until it can be read again");
         let draft = Draft::new(Vec::new(), vec![problem]);
-        let desired = draft.finish(Vec::new(), self.previous.as_ref(), &self.scope);
+        let desired = draft.finish(Vec::new(), self.previous.as_deref(), &self.scope);
+        self.basis = None;
         Loaded {
-            desired,
+            desired: Arc::new(desired),
             identity: None,
             root: None,
             removed: false,
@@ -188,6 +259,21 @@ impl Loader {
     }
 }
 
+/// Tells whether the files that manifests name hold what they held.
+fn digest(answers: &[Result<FileAnswer, Problem>]) -> [u8; 32] {
+    let mut whole = Sha256::new();
+    for answer in answers {
+        let (tag, digest) = match answer {
+            Ok(FileAnswer::Text(text)) => (0, Sha256::digest(text.expose_secret())),
+            Ok(FileAnswer::Path(path)) => (1, Sha256::digest(path.as_os_str().as_bytes())),
+            Err(problem) => (2, Sha256::digest(format!("{problem:?}"))),
+        };
+        whole.update([tag]);
+        whole.update(digest);
+    }
+    whole.finalize().into()
+}
+
 fn answer(assets: &Assets, need: &FileNeed) -> Result<FileAnswer, Problem> {
     match need.reading {
         Reading::Text(most) => {
@@ -201,5 +287,80 @@ fn answer(assets: &Assets, need: &FileNeed) -> Result<FileAnswer, Problem> {
             let info = assets.stat(&need.manifest, &need.path)?;
             Ok(FileAnswer::Path(info.path))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const PAIR: &str = "\
+apiVersion: stackward.dev/v1alpha1
+kind: KeyPair
+metadata: {name: key}
+spec: {resource: {publicKeyFile: key.pub}}
+";
+
+    /// A directory with a manifest that names a file, and its loader.
+    fn loader() -> (tempfile::TempDir, Loader) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("key.yaml"), PAIR).unwrap();
+        fs::write(directory.path().join("key.pub"), "ssh-ed25519 AAAA one").unwrap();
+        let path = directory.path().to_owned();
+        (directory, Loader::new(path, Vec::new(), Scope::new("it")))
+    }
+
+    #[test]
+    fn the_set_is_the_same_one_while_what_it_is_made_from_is() {
+        let (directory, mut loader) = loader();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        let mut before = loader.load().desired;
+        assert_eq!(before.problems, []);
+        assert!(Arc::ptr_eq(&before, &loader.load().desired));
+        let other = PAIR.replace("name: key", "name: other");
+        let changes: [&dyn Fn(); 5] = [
+            &|| write("key.pub", "ssh-ed25519 AAAA two"),
+            &|| write("other.yaml", &other),
+            &|| write("other.yaml", "no manifest"),
+            &|| write("other.yaml", &PAIR.replace("name: key", "name: third")),
+            &|| fs::remove_file(directory.path().join("key.pub")).unwrap(),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            change();
+            let after = loader.load().desired;
+            assert!(!Arc::ptr_eq(&before, &after), "change {number}");
+            assert!(
+                Arc::ptr_eq(&after, &loader.load().desired),
+                "change {number}"
+            );
+            before = after;
+        }
+    }
+
+    #[test]
+    fn a_trial_is_not_taken_for_what_is_there() {
+        let (directory, mut loader) = loader();
+        let before = loader.load().desired;
+        let other = PAIR.replace("name: key", "name: other");
+        let tried = loader.trial("other.yaml", &other).unwrap();
+        assert_eq!(tried.objects.len(), 2);
+        assert!(Arc::ptr_eq(&before, &loader.load().desired));
+        fs::write(directory.path().join("other.yaml"), &other).unwrap();
+        assert_eq!(loader.load().desired.objects.len(), 2);
+    }
+
+    #[test]
+    fn a_directory_that_was_away_is_another_reading() {
+        let (directory, mut loader) = loader();
+        let before = loader.load().desired;
+        let away = directory.path().with_extension("away");
+        fs::rename(directory.path(), &away).unwrap();
+        let without = loader.load().desired;
+        assert!(without.hiding.is_some() && without.objects.len() == 1);
+        fs::rename(&away, directory.path()).unwrap();
+        let back = loader.load().desired;
+        assert!(back.hiding.is_none() && !Arc::ptr_eq(&before, &back));
     }
 }

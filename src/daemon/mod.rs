@@ -61,7 +61,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub enum Input {
     /// The directory was read.
-    Desired(Box<Desired>),
+    Desired(Arc<Desired>),
     /// Credentials are to be read again.
     Reload,
     /// The settings were read again.

@@ -21,7 +21,7 @@ use super::remote::{Connections, Look};
 /// or `patience` is over. Says which clouds could not be looked at.
 pub async fn look(
     engine: &mut Engine,
-    desired: Desired,
+    desired: Arc<Desired>,
     connections: &Connections,
     clock: &mut Clock,
     patience: Duration,
@@ -31,7 +31,7 @@ pub async fn look(
     let mut failures = Vec::new();
     let mut open: HashMap<Scope, Arc<dyn Look>> = HashMap::new();
     // Two readings must agree before anything may be deleted; this is what both would say.
-    for effect in engine.handle(Event::Desired(desired.clone()), clock.now()) {
+    for effect in engine.handle(Event::Desired(Arc::clone(&desired)), clock.now()) {
         begin(effect, connections, &open, clock, &mut looks);
     }
     let mut event = Some(Event::Desired(desired));

@@ -142,7 +142,7 @@ impl Turn {
             Input::Desired(desired) => {
                 self.loaded = true;
                 self.unpublished = true;
-                self.handle(Event::Desired(*desired));
+                self.handle(Event::Desired(desired));
             }
             Input::Settings(settings) => {
                 self.handle(Event::Settings(settings));

@@ -73,11 +73,7 @@ pub async fn follow(
         } else {
             interval
         };
-        if inputs
-            .send(Input::Desired(Box::new(desired)))
-            .await
-            .is_err()
-        {
+        if inputs.send(Input::Desired(desired)).await.is_err() {
             return;
         }
         tokio::select! {

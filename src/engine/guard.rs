@@ -145,21 +145,8 @@ impl Engine {
             .collect();
     }
 
-    /// One record has changed.
-    pub(super) fn recount_one(&mut self, change: &Change) {
-        match change {
-            Change::Put(key, _)
-                if !self.desired.objects.contains_key(key) && !self.is_replaced(key) =>
-            {
-                self.pruning.undeclared.insert(key.clone());
-            }
-            Change::Forget(key) => {
-                self.pruning.undeclared.remove(key);
-            }
-            // The share changes with every object; it matters while there is something to delete.
-            _ if self.pruning.undeclared.is_empty() => return,
-            _ => {}
-        }
+    /// The journal has changed, and so may have what the deletions that are due are a share of.
+    pub(super) fn reweigh(&mut self) {
         if let Some(Some(_)) = self.pruning.verdict.take() {
             // With one less of them, the others may be few enough to go.
             self.dirty.extend(self.pruning.undeclared.iter().cloned());

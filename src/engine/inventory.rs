@@ -80,6 +80,17 @@ impl Listing {
         self
     }
 
+    /// Does it show nothing that another one did not?
+    fn shows_the_same(&self, before: &Self) -> bool {
+        let is_whole = |it: &Self| it.malformed.is_empty() && it.by_id.len() == it.items.len();
+        let is_known = |now: &Found| before.get(&now.id).is_some_and(|was| was.is_as(now));
+        is_whole(self)
+            && is_whole(before)
+            && self.parts == before.parts
+            && self.items.len() == before.items.len()
+            && self.items.iter().all(is_known)
+    }
+
     /// The item with this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Found> {
@@ -137,7 +148,8 @@ impl Inventory {
     }
 
     /// Takes a complete look over, unless too much has disappeared in it at once: then another one
-    /// must confirm it. `expected` says what was deleted by us. `Err` is the doubt.
+    /// must confirm it. `expected` says what was deleted by us. `Ok` says whether it shows anything
+    /// that was not known, `Err` is the doubt.
     ///
     /// # Errors
     /// What has disappeared, in words.
@@ -147,7 +159,7 @@ impl Inventory {
         kind: &'static str,
         listing: Listing,
         expected: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let collection = self.collections.entry((scope.clone(), kind)).or_default();
         let before = collection.listing.as_ref();
         let known = before.map_or(0, |before| before.items.len());
@@ -163,9 +175,11 @@ impl Inventory {
             return Err(doubt);
         }
         collection.doubted = false;
+        let is_news =
+            collection.failure.is_some() || !before.is_some_and(|it| listing.shows_the_same(it));
         collection.listing = Some(listing);
         collection.failure = None;
-        Ok(())
+        Ok(is_news)
     }
 
     /// The last complete listing.
@@ -216,5 +230,57 @@ mod tests {
         let ids: Vec<&str> = listing.keyed("fast").map(|it| it.id.as_str()).collect();
         assert_eq!(ids, ["1", "2"]);
         assert_eq!(listing.keyed("slow").count(), 0);
+    }
+
+    fn volumes(items: &[(&str, &str)]) -> Listing {
+        let kind = kinds::find("Volume").unwrap();
+        let item = |&(id, status): &(&str, &str)| {
+            kind.look(json!({"id": id, "name": id, "size": 1, "status": status}))
+                .unwrap()
+        };
+        let items = items.iter().map(item).collect();
+        Listing::new(Timestamp::UNIX_EPOCH, items, Vec::new())
+    }
+
+    #[test]
+    fn a_look_that_shows_nothing_new_is_told_from_one_that_does() {
+        let before = volumes(&[("1", "in-use"), ("2", "available")]);
+        for same in [&before, &volumes(&[("2", "available"), ("1", "in-use")])] {
+            assert!(same.shows_the_same(&before));
+        }
+        let mut odd = before.clone();
+        odd.malformed.push("3: it has no id".to_owned());
+        for other in [
+            volumes(&[("1", "available"), ("2", "available")]),
+            volumes(&[("1", "in-use")]),
+            volumes(&[("1", "in-use"), ("3", "available")]),
+            volumes(&[("1", "in-use"), ("2", "available"), ("3", "available")]),
+            volumes(&[("1", "in-use"), ("1", "in-use")]),
+            before.clone().of_parts(BTreeSet::from(["p".to_owned()])),
+            odd,
+        ] {
+            assert!(!other.shows_the_same(&before) && !before.shows_the_same(&other));
+        }
+    }
+
+    #[test]
+    fn what_was_not_believed_or_not_seen_for_a_while_is_new() {
+        let (mut inventory, scope) = (Inventory::default(), Scope::new("it"));
+        let four = [
+            ("1", "in-use"),
+            ("2", "in-use"),
+            ("3", "in-use"),
+            ("4", "in-use"),
+        ];
+        let mut look =
+            |items: &[(&str, &str)]| inventory.believe(&scope, "Volume", volumes(items), |_| false);
+        assert_eq!(look(&four), Ok(true));
+        assert_eq!(look(&four), Ok(false));
+        assert!(look(&four[..1]).is_err());
+        assert_eq!(look(&four), Ok(true));
+        assert_eq!(look(&four), Ok(false));
+        inventory.fail(&scope, "Volume", "500".to_owned());
+        let again = inventory.believe(&scope, "Volume", volumes(&four), |_| false);
+        assert_eq!(again, Ok(true));
     }
 }

@@ -12,6 +12,7 @@ pub mod export;
 mod flap;
 pub mod graph;
 pub mod guard;
+mod holds;
 pub mod inventory;
 pub mod journal;
 mod lists;
@@ -50,6 +51,7 @@ use crate::zoo::{self, Bug};
 use desired::Desired;
 use drift::Drifts;
 use guard::{Control, Pruning};
+use holds::may_change_decisions;
 use inventory::{Inventory, Listing};
 use journal::{Change, Journal};
 use lists::Lists;
@@ -70,8 +72,8 @@ pub type Ticket = u64;
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The directory was read: the whole set, each time.
-    Desired(Desired),
+    /// The directory was read: the whole set, each time; the same one while nothing in it changes.
+    Desired(Arc<Desired>),
     /// The settings were read again. The owner stays what it was.
     Settings(Settings),
     /// A scope was connected to, or could not be.
@@ -228,7 +230,7 @@ pub struct Intention {
 pub struct Engine {
     settings: Settings,
     rng: fastrand::Rng,
-    desired: Desired,
+    desired: Arc<Desired>,
     /// The directory was read, well or badly.
     read_once: bool,
     /// How many readings of the directory in a row declared the same objects.
@@ -248,6 +250,8 @@ pub struct Engine {
     flights: BTreeMap<Ticket, Flight>,
     next_ticket: Ticket,
     dirty: BTreeSet<Key>,
+    /// Counts the changes of what decisions are made from.
+    epoch: u64,
     wakes: BTreeSet<(Timestamp, Key)>,
     /// Which objects are looked at when a kind was listed in a scope.
     readers: BTreeMap<(Scope, &'static str), BTreeSet<Key>>,
@@ -276,7 +280,7 @@ impl Engine {
         Self {
             settings,
             rng: fastrand::Rng::with_seed(seed),
-            desired: Desired::default(),
+            desired: Arc::default(),
             read_once: false,
             agreements: 0,
             journal,
@@ -291,6 +295,7 @@ impl Engine {
             flights: BTreeMap::new(),
             next_ticket: 1,
             dirty,
+            epoch: 1,
             wakes: BTreeSet::new(),
             readers: BTreeMap::new(),
             changes: Vec::new(),
@@ -306,6 +311,9 @@ impl Engine {
     /// Takes an event in; says what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if may_change_decisions(&event) {
+            self.epoch += 1;
+        }
         match event {
             Event::Desired(desired) => self.desire(desired, now, &mut effects),
             Event::Settings(settings) => {
@@ -343,12 +351,18 @@ impl Engine {
     }
 
     /// The manifests were read.
-    fn desire(&mut self, mut desired: Desired, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn desire(&mut self, mut desired: Arc<Desired>, now: Timestamp, effects: &mut Vec<Effect>) {
         if zoo::has(Bug::BelievesABrokenFile) {
+            let desired = Arc::make_mut(&mut desired);
             desired.hiding = None;
             desired.held.clear();
         }
-        let agrees = desired.hiding.is_none() && desired.declared() == self.desired.declared();
+        let is_same = Arc::ptr_eq(&desired, &self.desired);
+        if !is_same {
+            self.epoch += 1;
+        }
+        let agrees =
+            desired.hiding.is_none() && (is_same || desired.declared() == self.desired.declared());
         self.agreements = if agrees {
             self.agreements + 1
         } else {
@@ -360,14 +374,10 @@ impl Engine {
             .filter(|(scope, source)| self.desired.sources.get(*scope) != Some(source))
             .map(|(scope, source)| (scope.clone(), source.clone()))
             .collect();
-        self.dirty.extend(
-            desired
-                .objects
-                .keys()
-                .chain(self.desired.objects.keys())
-                .cloned(),
-        );
-        self.dirty.extend(self.journal.records.keys().cloned());
+        let declared = desired.objects.keys().chain(self.desired.objects.keys());
+        let known = declared.chain(self.journal.records.keys());
+        let open = known.filter(|key| !self.holds(key)).cloned();
+        self.dirty.extend(open.collect::<Vec<_>>());
         self.desired = desired;
         self.recount();
         self.read_once = true;
@@ -507,17 +517,20 @@ impl Engine {
             .filter(|(_, work)| work.deleting)
             .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
             .collect();
-        let complete = match look {
+        let (complete, is_news) = match look {
             Ok(listing) => {
                 let expected = |id: &str| ours.contains(id);
                 let belief = self.inventory.believe(scope, kind, listing, expected);
-                belief.is_ok()
+                (belief.is_ok(), belief.unwrap_or(true))
             }
             Err(failure) => {
                 self.inventory.fail(scope, kind, failure);
-                false
+                (false, true)
             }
         };
+        if is_news {
+            self.epoch += 1;
+        }
         self.lists.end(
             scope,
             kind,
@@ -527,7 +540,8 @@ impl Engine {
             &mut self.rng,
         );
         if let Some(keys) = self.readers.get(&(scope.clone(), kind)) {
-            self.dirty.extend(keys.iter().cloned());
+            let open = keys.iter().filter(|key| !self.holds(key)).cloned();
+            self.dirty.extend(open.collect::<Vec<_>>());
         }
     }
 
@@ -559,7 +573,7 @@ impl Engine {
             effects.push(Effect::Connect { scope, source });
         }
         while let Some(key) = self.dirty.pop_first() {
-            self.consider(&key, now, effects);
+            self.decide(&key, now, effects);
         }
         for (scope, kind) in self.lists.begin(now, |scope| is_up(&self.links, scope)) {
             if let Some(known) = kinds::find(kind) {
@@ -600,8 +614,9 @@ impl Engine {
     }
 
     fn change(&mut self, change: Change) {
+        self.epoch += 1;
         self.journal.apply(&change);
-        self.recount_one(&change);
+        self.reweigh();
         self.changes.push(change);
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Work {
     pub(super) asked: Option<Asked>,
     /// Since when its manifest is gone.
     pub(super) undeclared_since: Option<Timestamp>,
+    /// The `Engine::epoch` in which the last decision was made.
+    pub(super) decided_at: u64,
     /// What was decided last.
     pub(super) plan: Option<Plan>,
     /// All that differed then.

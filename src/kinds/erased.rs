@@ -2,6 +2,7 @@
 //!
 //! The only place where a `Value` becomes a `K::Spec` or a `K::Object`, and back.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -374,6 +375,8 @@ impl<K: Kind> AnyKind for Of<K> {
     }
 
     fn look(&self, item: Value) -> Result<Found, String> {
+        let mut digest = DefaultHasher::new();
+        item.hash(&mut digest);
         let object: K::Object =
             serde_path_to_error::deserialize(K::unwrap(item)).map_err(|error| error.to_string())?;
         let identity = K::identity(&object);
@@ -391,6 +394,7 @@ impl<K: Kind> AnyKind for Of<K> {
             expires: identity.expires,
             settles: identity.settles,
             health: K::health(&object),
+            digest: digest.finish(),
             object: Arc::new(object),
         })
     }

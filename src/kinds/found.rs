@@ -31,6 +31,8 @@ pub struct Found {
     pub settles: Option<Timestamp>,
     /// What its state means.
     pub health: Health,
+    /// Of all that the list said of it: another one means that something has changed.
+    pub digest: u64,
     /// The object itself, as its kind reads it.
     pub object: Arc<dyn Any + Send + Sync>,
 }
@@ -47,6 +49,12 @@ impl std::fmt::Debug for Found {
 }
 
 impl Found {
+    /// Does a newer look say the same of it?
+    #[must_use]
+    pub fn is_as(&self, newer: &Self) -> bool {
+        self.digest == newer.digest && self.health == newer.health
+    }
+
     /// The same as it is at this time: what has expired is there, and does not serve; what was left
     /// on its way has arrived.
     #[must_use]

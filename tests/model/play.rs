@@ -2,6 +2,7 @@
 //! nothing happens any more.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -178,8 +179,9 @@ pub fn play_with(
     if cell.word == Word::GoneHidden {
         desired.hiding = Some("a file cannot be read".to_owned());
     }
+    let desired = Arc::new(desired);
     if cell.word != Word::GoneReadOnce {
-        play.queue.push_back(Event::Desired(desired.clone()));
+        play.queue.push_back(Event::Desired(Arc::clone(&desired)));
     }
     play.queue.push_back(Event::Desired(desired));
     play.run(&mut engine, &fingerprint);

@@ -26,15 +26,17 @@ pub use directory::{assemble, assemble_directory};
 pub use fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 pub use weather::{View, Weather};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stackward::engine::desired::Desired;
-use stackward::engine::guard::{Limits, Percent};
+use stackward::engine::guard::{Control, Limits, Percent};
 use stackward::engine::journal::Journal;
 use stackward::engine::scope::{Fingerprint, Scope};
+use stackward::engine::snapshot::Snapshot;
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
 use stackward::kinds::call::{Call, CallError, Reply, Service};
 use stackward::kinds::erased::Intent;
@@ -66,7 +68,7 @@ pub struct Sim {
     pub weather: Weather,
     /// Writes of the journal so far.
     pub recorded: usize,
-    pub desired: Desired,
+    pub desired: Arc<Desired>,
     /// A service that the cloud does not have.
     pub without: Option<Service>,
     /// The scopes that were connected to, in order.
@@ -78,6 +80,7 @@ pub struct Sim {
     /// How what the daemon deletes was just before, if that is asked for.
     pub deleted: Option<Vec<(Key, Option<Health>)>>,
     seed: u64,
+    fed: u64,
     sent: usize,
     pending: BTreeMap<(Timestamp, u64), Event>,
     sequence: u64,
@@ -90,6 +93,9 @@ pub struct Sim {
     pub project: String,
     user: String,
 }
+
+/// Every so many events, what the engine does not decide about again is decided about again.
+const CHECK_EVERY: u64 = 16;
 
 pub const SCOPE: &str = "sandbox";
 
@@ -130,13 +136,14 @@ impl Sim {
             crashed: false,
             weather: Weather::default(),
             recorded: 0,
-            desired: Desired::default(),
+            desired: Arc::default(),
             without: None,
             connects: Vec::new(),
             silent: BTreeSet::new(),
             elsewhere: BTreeMap::new(),
             deleted: None,
             seed,
+            fed: 0,
             sent: 0,
             pending: BTreeMap::new(),
             sequence: 0,
@@ -205,9 +212,13 @@ impl Sim {
         self.in_flight.clear();
         self.alarm = None;
         self.crashed = false;
-        let desired = self.desired.clone();
-        self.feed(Event::Desired(desired.clone()));
-        self.feed(Event::Desired(desired));
+        self.read();
+        self.read();
+    }
+
+    /// The directory is read, and is as it was.
+    pub fn read(&mut self) {
+        self.feed(Event::Desired(Arc::clone(&self.desired)));
     }
 
     /// The same daemon on another machine: its own chance, and nothing known yet.
@@ -234,10 +245,10 @@ impl Sim {
         self.declare_set(desired);
     }
 
-    pub fn declare_set(&mut self, desired: Desired) {
-        self.desired = desired.clone();
-        self.feed(Event::Desired(desired.clone()));
-        self.feed(Event::Desired(desired));
+    pub fn declare_set(&mut self, desired: impl Into<Arc<Desired>>) {
+        self.desired = desired.into();
+        self.read();
+        self.read();
     }
 
     /// Runs until everything is at rest, at most this long on the fake clock.
@@ -294,6 +305,31 @@ impl Sim {
                 return;
             }
             self.carry_out(effect);
+        }
+        self.fed += 1;
+        if self.fed.is_multiple_of(CHECK_EVERY) {
+            self.check_decisions();
+        }
+    }
+
+    /// What holds is what a copy decides that is made to decide about everything again.
+    fn check_decisions(&self) {
+        let holds = |key: &&Key| self.engine.holds(key);
+        let decided: BTreeSet<&Key> = self.desired.objects.keys().filter(holds).collect();
+        if decided.is_empty() {
+            return;
+        }
+        let mut again = self.engine.clone();
+        let nobody = Control::Reconcile(Key::new("Nothing", "", ""));
+        for effect in again.handle(Event::Control(nobody), self.now) {
+            if let Effect::Call { key, intent, .. } = effect {
+                assert!(!decided.contains(&key), "{key}: {intent} was put off");
+            }
+        }
+        let (before, after) = (self.engine.snapshot(), again.snapshot());
+        for key in decided {
+            let told = |it: &Snapshot| serde_json::to_value(it.objects.get(key)).unwrap();
+            assert_eq!(told(&before), told(&after), "{key} would be told otherwise");
         }
     }
 

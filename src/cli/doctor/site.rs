@@ -1,6 +1,7 @@
 //! What is on this machine: the manifests, and the place of the journal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use serde_json::json;
@@ -17,11 +18,11 @@ use super::super::validate::counted;
 use super::check::Checks;
 
 /// Reads the manifests; without any the set is empty.
-pub(super) fn manifests(flags: &Flags, choice: &CloudChoice, checks: &mut Checks) -> Desired {
+pub(super) fn manifests(flags: &Flags, choice: &CloudChoice, checks: &mut Checks) -> Arc<Desired> {
     let Some(directory) = &flags.manifests else {
         let remedy = "name the directory: --manifests DIR (`stackward init` writes a first one)";
         checks.warn("manifests", "no directory is named", remedy);
-        return Desired::default();
+        return Arc::default();
     };
     let allowed = flags.allow_files_from.clone();
     let loaded = Loader::new(directory.clone(), allowed, choice.scope()).load();

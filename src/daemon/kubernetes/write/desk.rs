@@ -78,7 +78,7 @@ pub(super) enum Outcome {
 
 /// What is there before a write.
 struct Before {
-    desired: Desired,
+    desired: Arc<Desired>,
     name: String,
     path: String,
     stored: Option<Value>,

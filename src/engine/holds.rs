@@ -1,0 +1,82 @@
+//! Which decisions hold: what would be decided in the same way again is not decided again.
+//!
+//! A decision is made from everything that is known: manifests, journal, looks, connections and what
+//! was decided about other objects. `Engine::epoch` counts the changes of all that, whatever they are
+//! about: coarse, and so it cannot leave out one that matters. In a cloud where nothing happens a look
+//! costs what comparing it with the one before costs.
+//!
+//! Only a decision that something is as declared holds. What waits does so for a time, or for a look
+//! from after a certain moment, and neither is a change; it is decided on with every look.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::manifest::Key;
+
+use super::plan::Plan;
+use super::status::Status;
+use super::work::Work;
+use super::{Effect, Engine, Event, Ticket};
+
+/// What decisions about other objects, or the next one about the same object, may be made from.
+struct Face {
+    status: Arc<Status>,
+    rest: (Option<Plan>, Option<Ticket>, Option<bool>, [bool; 3]),
+}
+
+impl Face {
+    fn of(work: &Work) -> Self {
+        let flags = [work.exists, work.deleting, work.making_way];
+        Self {
+            status: Arc::clone(&work.status),
+            rest: (work.plan.clone(), work.flight, work.replacing, flags),
+        }
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        // A status is another one when what it says is.
+        Arc::ptr_eq(&self.status, &other.status) && self.rest == other.rest
+    }
+}
+
+/// What these events bring is compared with what was known before (looks, manifests), is time, or
+/// matters only to what is not as declared (quotas).
+pub(super) const fn may_change_decisions(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::Desired(_) | Event::Listed { .. } | Event::Quota { .. } | Event::Alarm
+    )
+}
+
+impl Engine {
+    /// Decides about one object, and notices whether that is a change for others.
+    pub(super) fn decide(&mut self, key: &Key, now: Timestamp, effects: &mut Vec<Effect>) {
+        let decided_at = self.epoch;
+        let face = |engine: &Self| engine.work.get(key).map(Face::of);
+        let before = face(self);
+        self.consider(key, now, effects);
+        let is_same = match (before, face(self)) {
+            (Some(before), Some(after)) => before.is_as(&after),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            self.epoch += 1;
+        }
+        if let Some(work) = self.work.get_mut(key) {
+            work.decided_at = decided_at;
+        }
+    }
+
+    /// Is it as declared, and has nothing changed since that was found?
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        self.desired.objects.contains_key(key)
+            && self.work.get(key).is_some_and(|work| {
+                work.decided_at == self.epoch
+                    && work.plan == Some(Plan::InSync)
+                    && work.flight.is_none()
+            })
+    }
+}
