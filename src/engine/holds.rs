@@ -2,8 +2,8 @@
 //!
 //! A decision is made from everything that is known: manifests, journal, looks, connections and what
 //! was decided about other objects. `Engine::epoch` counts the changes of all that, whatever they are
-//! about: coarse, and so it cannot leave out one that matters. In a cloud where nothing happens a look
-//! costs what comparing it with the one before costs.
+//! about: coarse on purpose, since nobody has to know then what depends on what. In a cloud where
+//! nothing happens a look costs what comparing it with the one before costs.
 //!
 //! Only a decision that something is as declared holds. What waits does so for a time, or for a look
 //! from after a certain moment, and neither is a change; it is decided on with every look.
