@@ -69,6 +69,22 @@ fn a_deleted_server_frees_given_ports_and_takes_its_own_with_it() {
 }
 
 #[test]
+fn the_groups_of_a_server_have_the_ids_that_they_have_in_neutron() {
+    let mut cloud = Cloud::new();
+    let id = cloud.running_server();
+    let ports = cloud.get(&format!("/network/v2.0/ports?device_id={id}"));
+    let groups = cloud.get(&format!("/compute/v2.1/servers/{id}/os-security-groups"));
+    let shown: Vec<&Value> = (groups["security_groups"].as_array().unwrap().iter())
+        .map(|group| &group["id"])
+        .collect();
+    let on_the_port: Vec<&Value> = (ports["ports"][0]["security_groups"].as_array().unwrap())
+        .iter()
+        .collect();
+    assert_eq!(shown, on_the_port);
+    assert_eq!(groups["security_groups"][0]["name"], "default");
+}
+
+#[test]
 fn actions_in_the_wrong_state_are_refused_in_novas_words() {
     let mut cloud = Cloud::new();
     let id = cloud.running_server();

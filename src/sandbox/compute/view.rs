@@ -1,5 +1,7 @@
 //! A server as the API shows it, in each microversion.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha224};
 
@@ -189,12 +191,22 @@ impl World {
         names
     }
 
+    /// The security groups on the server's ports under Neutron's ids; their rules are left out.
     pub(super) fn server_groups_full(&self, server: &Server) -> Vec<Value> {
-        let names = self.server_group_names(server);
-        names
-            .into_iter()
-            .map(|name| json!({"name": name, "description": "", "tenant_id": server.project_id, "rules": [], "id": name}))
-            .collect()
+        let ports = server.nics.iter().filter_map(|nic| nic.port.as_deref());
+        let ports = ports.filter_map(|id| self.port(id));
+        let ids: BTreeSet<&str> = ports.flat_map(port_groups).collect();
+        let shown = |id: &str| {
+            let group = self.group(id)?;
+            Some(json!({
+                "id": id,
+                "name": group["name"],
+                "description": group["description"],
+                "tenant_id": group["project_id"],
+                "rules": [],
+            }))
+        };
+        ids.into_iter().filter_map(shown).collect()
     }
 
     fn server_image(&self, server: &Server, minor: u32) -> Value {

@@ -157,8 +157,12 @@ impl World {
     }
 
     pub(in super::super) fn group_name(&self, id: &str) -> Option<&str> {
+        self.group(id).and_then(|g| text(g, "name"))
+    }
+
+    /// The group with this id, without its rules.
+    pub(in super::super) fn group(&self, id: &str) -> Option<&Object> {
         self.record(Kind::SecurityGroup, id)
-            .and_then(|g| text(g, "name"))
     }
 
     fn is_group_on_a_port(&self, id: &str) -> bool {
