@@ -110,7 +110,8 @@ pub struct Flags {
     /// How often the directory is read when no change is noticed [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Daemon")]
     pub rescan_interval: Option<Span>,
-    /// Requests in flight per cloud and service [default: 8]
+    /// Requests in flight per cloud and service at most; one that gets slower, or asks for less, is
+    /// sent fewer [default: 32]
     #[arg(long, value_name = "N", help_heading = "Daemon")]
     pub max_in_flight: Option<usize>,
     /// How long a manifest must be gone before its resource is deleted [default: 60s]

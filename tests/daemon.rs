@@ -20,6 +20,7 @@ use stackward::daemon::load::Loader;
 use stackward::daemon::metrics::Metrics;
 use stackward::daemon::remote::{Connections, Dial, Look, Refused, Remote};
 use stackward::daemon::{Daemon, Input, Parts, Picture};
+use stackward::engine::looked::Looked;
 use stackward::engine::scope::{Fingerprint, Scope, Source};
 use stackward::engine::{Engine, Settings};
 use stackward::kinds::call::{Call, CallError, Get, List, Method, Reply};
@@ -76,12 +77,16 @@ impl Look for Line {
         std::future::ready(Ok(fingerprint)).boxed()
     }
 
-    fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>> {
+    fn list<'a>(
+        &'a self,
+        kind: &'static str,
+        list: &'a List,
+    ) -> BoxFuture<'a, Result<Looked, CallError>> {
         let items = match list.items {
             "volumes" => self.0.volumes.lock().unwrap().clone(),
             _ => Vec::new(),
         };
-        std::future::ready(Ok(items)).boxed()
+        std::future::ready(Ok(Looked::of(kind, items))).boxed()
     }
 
     fn get<'a>(&'a self, get: &'a Get) -> BoxFuture<'a, Result<Reply, CallError>> {

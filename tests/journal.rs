@@ -6,6 +6,7 @@ mod sim;
 
 use sim::Sim;
 use stackward::engine::Event;
+use stackward::engine::looked::Looked;
 use stackward::kinds::call::{CallError, Service};
 use stackward::manifest::Key;
 
@@ -26,7 +27,7 @@ fn looks(scope: &stackward::engine::scope::Scope, now: jiff::Timestamp) -> Vec<E
         scope: scope.clone(),
         kind,
         started_at: now,
-        result: Ok(Vec::new()),
+        result: Ok(Looked::default()),
     };
     let refused = CallError::Rejected {
         service: Service::BlockStorage,

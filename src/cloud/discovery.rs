@@ -163,6 +163,11 @@ impl Look<'_> {
                 guessed,
             });
         }
+        if self.service == Service::Network && parts.version.is_none() {
+            // There is one version, and nothing else to find out.
+            let path = format!("{}/{}", parts.prefix, canonical(self.service));
+            return Ok(self.endpoint(&path, &parts.suffix, Offer::Unknown));
+        }
         let versions = self.versions(&format!("{}/", parts.prefix)).await?;
         let best = versions
             .iter()

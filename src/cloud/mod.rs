@@ -170,10 +170,23 @@ impl Cloud {
     ///
     /// Any page that cannot be had is an error: a part of a list is never returned.
     pub async fn list(&self, list: &List) -> Result<Vec<Value>, CallError> {
+        self.list_as(list, |item| item).await
+    }
+
+    /// The same, with something else for each item: what is not needed of a page is let go with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cloud::list`].
+    pub async fn list_as<T>(
+        &self,
+        list: &List,
+        read: impl Fn(Value) -> T,
+    ) -> Result<Vec<T>, CallError> {
         let connection = self.connection().await;
         let mut items = Vec::new();
         for request in list.requests() {
-            items.extend(page::all(&connection, &request).await?);
+            items.extend(page::all(&connection, &request, &read).await?);
         }
         Ok(items)
     }

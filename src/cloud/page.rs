@@ -25,11 +25,15 @@ const RESTARTS: u32 = 3;
 
 type Query = Vec<(String, String)>;
 
-/// Reads all pages.
-pub(super) async fn all(connection: &Connection, list: &List) -> Result<Vec<Value>, CallError> {
+/// Reads all pages, and keeps of each item what `read` makes of it.
+pub(super) async fn all<T>(
+    connection: &Connection,
+    list: &List,
+    read: &impl Fn(Value) -> T,
+) -> Result<Vec<T>, CallError> {
     let mut restarts = 0;
     loop {
-        match walk(connection, list).await {
+        match walk(connection, list, read).await {
             Err(Broken::MarkerGone(error)) if restarts < RESTARTS => {
                 restarts += 1;
                 tracing::debug!(list = list.path, %error, "list begun anew");
@@ -49,13 +53,17 @@ enum Broken {
     Other(CallError),
 }
 
-async fn walk(connection: &Connection, list: &List) -> Result<Vec<Value>, Broken> {
+async fn walk<T>(
+    connection: &Connection,
+    list: &List,
+    read: &impl Fn(Value) -> T,
+) -> Result<Vec<T>, Broken> {
     let limit = limit(list);
     let mut query = list.query.clone();
     if let (Some(limit), false) = (limit, has_limit(list)) {
         query.push(("limit".to_owned(), limit.to_string()));
     }
-    let (mut items, mut seen) = (Items::default(), HashSet::new());
+    let (mut items, mut seen) = (Items(Vec::new(), HashMap::new()), HashSet::new());
     for page in 0..PAGES {
         if !seen.insert(query.clone()) {
             return Err(Broken::Other(incomplete(
@@ -82,7 +90,7 @@ async fn walk(connection: &Connection, list: &List) -> Result<Vec<Value>, Broken
         };
         let count = found.len();
         let last = found.last().and_then(marker).map(str::to_owned);
-        let new = items.add(found);
+        let new = items.add(found, read);
         query = match (next, limit, last) {
             (Some(link), _, _) => follow(&query, &link),
             // No link although the page is exactly full: ask on with the last one as the marker.
@@ -102,7 +110,7 @@ async fn walk(connection: &Connection, list: &List) -> Result<Vec<Value>, Broken
                 query.push((place.to_owned(), at));
                 query
             }
-            _ => return Ok(items.0.into_iter().flatten().collect()),
+            _ => return Ok(items.0),
         };
     }
     Err(Broken::Other(incomplete(
@@ -147,22 +155,21 @@ fn limit(list: &List) -> Option<usize> {
 }
 
 /// Items in the order of their first appearance; one that moved to a later page meanwhile is there once.
-#[derive(Default)]
-struct Items(Vec<Option<Value>>, HashMap<String, usize>);
+struct Items<T>(Vec<T>, HashMap<String, usize>);
 
-impl Items {
+impl<T> Items<T> {
     /// Adds a page, and says how many of its items were new.
-    fn add(&mut self, page: Vec<Value>) -> usize {
+    fn add(&mut self, page: Vec<Value>, read: &impl Fn(Value) -> T) -> usize {
         let mut new = 0;
         for item in page {
             let known = marker(&item).and_then(|id| self.1.get(id).copied());
             match known {
-                Some(at) => self.0[at] = Some(item),
+                Some(at) => self.0[at] = read(item),
                 None => {
                     if let Some(id) = marker(&item) {
                         let _ = self.1.insert(id.to_owned(), self.0.len());
                     }
-                    self.0.push(Some(item));
+                    self.0.push(read(item));
                     new += 1;
                 }
             }

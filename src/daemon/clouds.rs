@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 
 use crate::cloud::environment::Environment;
 use crate::cloud::profile::{ConfigError, Profile};
@@ -13,6 +12,7 @@ use crate::cloud::upload::Sent;
 use crate::cloud::wire::{self, Observer, Outcome};
 use crate::cloud::{self, Cloud, Options};
 use crate::config::CloudChoice;
+use crate::engine::looked::{self, Looked};
 use crate::engine::scope::{Fingerprint, Scope, Source};
 use crate::kinds::call::{Body, Call, CallError, Get, List, Reply, Service};
 
@@ -131,11 +131,16 @@ impl Look for OneCloud {
         .boxed()
     }
 
-    fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>> {
-        async {
-            let items = self.cloud.list(list).await;
+    fn list<'a>(
+        &'a self,
+        kind: &'static str,
+        list: &'a List,
+    ) -> BoxFuture<'a, Result<Looked, CallError>> {
+        async move {
+            let items = (self.cloud).list_as(list, |item| looked::read(kind, item));
+            let items = items.await;
             self.note_token();
-            items
+            Ok(items?.into_iter().collect())
         }
         .boxed()
     }

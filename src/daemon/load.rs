@@ -34,7 +34,7 @@ pub struct Loader {
 #[derive(Debug)]
 struct Parsed {
     digest: [u8; 32],
-    manifests: Vec<Manifest>,
+    manifests: Vec<Arc<Manifest>>,
     problems: Vec<Problem>,
 }
 
@@ -170,7 +170,7 @@ impl Loader {
                     let (manifests, problems) = parse::parse(&file.path, &file.text, kinds);
                     Parsed {
                         digest,
-                        manifests,
+                        manifests: manifests.into_iter().map(Arc::new).collect(),
                         problems,
                     }
                 }
@@ -206,7 +206,7 @@ impl Loader {
         let manifests = parsed.clone().flat_map(|it| it.manifests.iter().cloned());
         let problems = read.problems.iter();
         let problems = problems.chain(parsed.flat_map(|it| &it.problems)).cloned();
-        let draft = Draft::new(manifests.collect(), problems.collect());
+        let draft = Draft::new(manifests, problems.collect(), self.previous.as_deref());
         let needs = draft.files();
         let answers = self.answers(&needs);
         let basis = Basis {
@@ -215,7 +215,7 @@ impl Loader {
             needs,
             answers: digest(&answers),
         };
-        let desired = draft.finish(answers, self.previous.as_deref(), &self.scope);
+        let desired = draft.finish(answers, &self.scope);
         (desired, basis)
     }
 
@@ -226,8 +226,8 @@ impl Loader {
             format!("{error}{}", source.unwrap_or_default()),
         )
         .hint("what was declared in it stays in force until it can be read again");
-        let draft = Draft::new(Vec::new(), vec![problem]);
-        let desired = draft.finish(Vec::new(), self.previous.as_deref(), &self.scope);
+        let draft = Draft::new([] as [Manifest; 0], vec![problem], self.previous.as_deref());
+        let desired = draft.finish(Vec::new(), &self.scope);
         self.basis = None;
         Loaded {
             desired: Arc::new(desired),
@@ -295,6 +295,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::manifest::Key;
 
     const PAIR: &str = "\
 apiVersion: stackward.dev/v1alpha1
@@ -337,6 +338,27 @@ spec: {resource: {publicKeyFile: key.pub}}
             );
             before = after;
         }
+    }
+
+    #[test]
+    fn a_file_that_changes_makes_no_other_objects_of_those_in_the_others() {
+        let (directory, mut loader) = loader();
+        let write = |text: String| fs::write(directory.path().join("other.yaml"), text).unwrap();
+        write(PAIR.replace("name: key", "name: other"));
+        let before = loader.load().desired;
+        write(PAIR.replace("name: key", "name: other, labels: {a: b}"));
+        let after = loader.load().desired;
+        let is_same = |name: &str| {
+            let key = Key::new("KeyPair", "default", name);
+            Arc::ptr_eq(&before.objects[&key], &after.objects[&key])
+        };
+        assert_eq!((is_same("key"), is_same("other")), (true, false));
+        // What a file holds that is named is a part of the object.
+        fs::write(directory.path().join("key.pub"), "ssh-ed25519 AAAA two").unwrap();
+        let key = Key::new("KeyPair", "default", "key");
+        let later = loader.load().desired;
+        assert!(!Arc::ptr_eq(&after.objects[&key], &later.objects[&key]));
+        assert_eq!(later.objects[&key].generation, 2);
     }
 
     #[test]

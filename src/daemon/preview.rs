@@ -87,7 +87,7 @@ fn begin(
             let remote = open.get(&scope).cloned();
             looks.spawn(async move {
                 let result = match remote {
-                    Some(remote) => remote.list(&list).await,
+                    Some(remote) => remote.list(kind, &list).await,
                     None => Err(unconnected(&scope)),
                 };
                 Event::Listed {

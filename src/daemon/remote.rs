@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::engine::looked::Looked;
 use crate::engine::scope::{Fingerprint, Scope, Source};
 use crate::kinds::call::{Call, CallError, Get, List, Reply};
 
@@ -17,8 +17,12 @@ use crate::kinds::call::{Call, CallError, Get, List, Reply};
 pub trait Look: Send + Sync {
     /// What the credentials lead to.
     fn fingerprint(&self) -> BoxFuture<'_, Result<Fingerprint, Refused>>;
-    /// A whole collection, or why not.
-    fn list<'a>(&'a self, list: &'a List) -> BoxFuture<'a, Result<Vec<Value>, CallError>>;
+    /// A whole collection as this kind understands it, or why not.
+    fn list<'a>(
+        &'a self,
+        kind: &'static str,
+        list: &'a List,
+    ) -> BoxFuture<'a, Result<Looked, CallError>>;
     /// One answer.
     fn get<'a>(&'a self, get: &'a Get) -> BoxFuture<'a, Result<Reply, CallError>>;
 }

@@ -276,7 +276,7 @@ impl Turn {
                 let last_words = event(scope.clone(), Err(crashed("the list")));
                 let task = self.reads.spawn(async move {
                     let result = match remote {
-                        Ok(remote) => remote.list(&list).await,
+                        Ok(remote) => remote.list(kind, &list).await,
                         Err(error) => Err(error),
                     };
                     event(scope, result)

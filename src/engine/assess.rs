@@ -85,7 +85,9 @@ impl Engine {
                 .as_ref()
                 .is_none_or(|(before, _)| before != state)
             {
-                work.state = Some((state.to_owned(), now));
+                // What was just made has been so since then.
+                let made_at = work.wrote_at.filter(|_| work.state.is_none());
+                work.state = Some((state.to_owned(), made_at.unwrap_or(now)));
             }
             work.moving_since = match found.health {
                 Health::Moving(_) | Health::Leaving => work.moving_since.or(Some(now)),

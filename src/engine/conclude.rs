@@ -1,17 +1,15 @@
 //! The end of a pass over one object: what people are told, who else has to look again, and when.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::kinds;
 use crate::kinds::health::Health;
 use crate::manifest::Key;
 
 use super::Engine;
 use super::assess::Assessment;
-use super::pace::{after, between, next_look};
+use super::pace::between;
 use super::plan::Plan;
 use super::reason::Waiting;
 use super::scope::Scope;
@@ -50,10 +48,11 @@ impl Engine {
             left: &assessment.drift.left,
             state,
             id: if keeps { work.status.id.clone() } else { id },
-            resource: if keeps {
-                work.status.resource.clone()
+            // Often it says the same in another condition, and what was said before is remembered.
+            resource: if keeps || *work.status.resource == assessment.resource {
+                Arc::clone(&work.status.resource)
             } else {
-                assessment.resource.clone()
+                Arc::new(assessment.resource.clone())
             },
         };
         let status = work.status.next(facts, now);
@@ -96,78 +95,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn look_again(&mut self, key: &Key, plan: &Plan, age: Duration, now: Timestamp) {
-        let age = match plan {
-            Plan::Wait(Waiting::Moving(_) | Waiting::Leaving | Waiting::Stalled { .. }) => {
-                Some(age)
-            }
-            Plan::Wait(Waiting::Uncertain(until)) => {
-                let began = until
-                    .checked_sub(self.settings.uncertain_window)
-                    .unwrap_or(now);
-                Some(between(began, now))
-            }
-            _ => None,
-        };
-        if let Some(age) = age {
-            self.want_lists(key, after(now, next_look(age)));
-        }
-        if *plan == Plan::Wait(Waiting::Settling) {
-            self.want_attached(key, now);
-            if !self.desired.objects.contains_key(key) {
-                self.want_cascade(key, now);
-            }
-            if kinds::find(&key.kind).is_some_and(|kind| kind.part().is_some()) {
-                self.want_lists(key, now);
-            }
-        }
-        if let Plan::Wait(waiting) = plan
-            && let Some(until) = waiting.until()
-            // What is over and still waited for ends with a look, not with the clock: an alarm for
-            // the past would be the next event again and again.
-            && until > now
-        {
-            self.wake(key, until);
-        }
-    }
-
-    /// Asks for looks at everything that says something of this object.
-    pub(super) fn want_lists(&mut self, key: &Key, at: Timestamp) {
-        let Some(kind) = kinds::find(&key.kind) else {
-            return;
-        };
-        let Some(scope) = self.scope_of(key).cloned() else {
-            return;
-        };
-        for name in std::iter::once(kind.name()).chain(kind.attached().iter().copied()) {
-            self.lists.want(&scope, name, at);
-        }
-    }
-
     /// Where an object is, or was when it was last declared.
     pub(super) fn scope_of(&self, key: &Key) -> Option<&Scope> {
         let object = self.declared(key).map(|object| &object.scope);
         let record = self.journal.records.get(key).map(|record| &record.scope);
         object.or(record)
-    }
-
-    /// Asks for looks at what its service would delete together with this object.
-    fn want_cascade(&mut self, key: &Key, at: Timestamp) {
-        if let (Some(kind), Some(scope)) = (kinds::find(&key.kind), self.scope_of(key).cloned()) {
-            for name in kind.cascade() {
-                self.lists.want(&scope, name, at);
-            }
-        }
-    }
-
-    /// Asks for looks at what may be attached to this object.
-    fn want_attached(&mut self, key: &Key, at: Timestamp) {
-        let Some(object) = self.declared(key).cloned() else {
-            return;
-        };
-        for name in object.kind.attached() {
-            self.lists.want(&object.scope, name, at);
-        }
     }
 
     pub(super) fn wake(&mut self, key: &Key, at: Timestamp) {

@@ -31,7 +31,7 @@ pub struct Object {
     /// The manifest that it was read from.
     pub manifest: Arc<Manifest>,
     /// Its spec or filter.
-    pub accepted: Accepted,
+    pub accepted: Arc<Accepted>,
     /// Its name in the cloud.
     pub name: String,
     /// Texts of the files that it names, by pointer.
@@ -92,6 +92,38 @@ impl Object {
                 } => Some(*kind),
                 _ => None,
             })
+    }
+
+    /// The kinds whose collections have to be as fresh as its own: they tell a field that it sets, or
+    /// something that others refer to.
+    pub(super) fn attached(&self) -> impl Iterator<Item = &'static str> {
+        let kind = self.kind;
+        let tells = |it: &str| {
+            let mut told = kind.told_by().iter();
+            told.any(|(field, by)| *by == it && self.sets(field))
+        };
+        let all = kind.attached().iter().copied();
+        all.filter(move |it| kind.revealed_by().contains(it) || tells(it))
+    }
+
+    /// The kinds that may hinder a change of a field that it sets: the field, and the kind.
+    pub(super) fn hindered_by(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = self.kind.hindered_by().iter().copied();
+        all.filter(|(field, _)| self.sets(field))
+    }
+
+    /// All kinds that are read on its account, beside its own, and whether that is done without its
+    /// asking.
+    pub(super) fn read_with(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let only_hinders = |it: &str| self.kind.hindered_by().iter().any(|(_, by)| *by == it);
+        let all = self.kind.attached().iter().copied();
+        let always = all.filter(move |it| !only_hinders(it)).map(|it| (it, true));
+        always.chain(self.hindered_by().map(|(_, it)| (it, false)))
+    }
+
+    fn sets(&self, field: &str) -> bool {
+        let spec = self.accepted.spec.as_ref();
+        spec.is_some_and(|spec| !spec[field].is_null())
     }
 
     /// Does it say the same as another one?
@@ -180,7 +212,8 @@ pub enum FileAnswer {
 }
 
 /// Manifests that were read, before the files that they name are.
-pub struct Draft {
+pub struct Draft<'p> {
+    previous: Option<&'p Desired>,
     objects: BTreeMap<Key, Half>,
     data: BTreeMap<Key, Arc<Manifest>>,
     problems: Vec<Problem>,
@@ -189,14 +222,21 @@ pub struct Draft {
 struct Half {
     manifest: Arc<Manifest>,
     kind: &'static dyn AnyKind,
-    accepted: Accepted,
+    accepted: Arc<Accepted>,
     child: Option<Key>,
 }
 
-impl Draft {
-    /// Reads the specs of the manifests. Problems of parsing are passed on.
+impl<'p> Draft<'p> {
+    /// Reads the specs of the manifests. Problems of parsing are passed on. `previous` is the last set:
+    /// its good specs stay in force where the new ones are wrong, and what it has of the same manifests
+    /// is not read again.
     #[must_use]
-    pub fn new(manifests: Vec<Manifest>, mut problems: Vec<Problem>) -> Self {
+    pub fn new(
+        manifests: impl IntoIterator<Item: Into<Arc<Manifest>>>,
+        mut problems: Vec<Problem>,
+        previous: Option<&'p Desired>,
+    ) -> Self {
+        let manifests: Vec<Arc<Manifest>> = manifests.into_iter().map(Into::into).collect();
         let mut first: BTreeMap<&Key, &Manifest> = BTreeMap::new();
         let mut twice: BTreeSet<Key> = BTreeSet::new();
         for manifest in &manifests {
@@ -208,6 +248,7 @@ impl Draft {
             }
         }
         let mut draft = Self {
+            previous,
             objects: BTreeMap::new(),
             data: BTreeMap::new(),
             problems,
@@ -247,26 +288,39 @@ impl Draft {
                     Some(hint),
                 ));
             } else {
-                self.take(child);
+                let before = self.before(&child.key).map(|it| &it.manifest);
+                let same = before.filter(|it| ***it == child).cloned();
+                self.take(same.unwrap_or_else(|| Arc::new(child)));
             }
         }
     }
 
-    fn take(&mut self, manifest: Manifest) {
+    /// The same object in the last set.
+    fn before(&self, key: &Key) -> Option<&'p Arc<Object>> {
+        self.previous?.objects.get(key)
+    }
+
+    fn take(&mut self, manifest: Arc<Manifest>) {
         if let Content::Data(_) = manifest.content {
-            self.data.insert(manifest.key.clone(), Arc::new(manifest));
+            self.data.insert(manifest.key.clone(), manifest);
             return;
         }
         // The parser knows the names of all kinds, so an unknown one does not get here.
         let Some(kind) = kinds::find(&manifest.key.kind) else {
             return;
         };
-        match kind.accept(&manifest) {
+        let before = self.before(&manifest.key);
+        let known = before.filter(|it| Arc::ptr_eq(&it.manifest, &manifest));
+        let accepted = match known {
+            Some(known) => Ok(Arc::clone(&known.accepted)),
+            None => kind.accept(&manifest).map(Arc::new),
+        };
+        match accepted {
             Ok(accepted) => {
                 let half = Half {
                     kind,
                     accepted,
-                    manifest: Arc::new(manifest),
+                    manifest,
                     child: None,
                 };
                 self.objects.insert(half.manifest.key.clone(), half);
@@ -299,13 +353,11 @@ impl Draft {
         needs.collect()
     }
 
-    /// Assembles the set. `answers` are what became of [`Draft::files`], in the same order;
-    /// `previous` is the last set, whose good specs stay in force where the new ones are wrong.
+    /// Assembles the set. `answers` are what became of [`Draft::files`], in the same order.
     #[must_use]
     pub fn finish(
         self,
         answers: Vec<Result<FileAnswer, Problem>>,
-        previous: Option<&Desired>,
         default_scope: &Scope,
     ) -> Desired {
         let needs = self.files();
@@ -398,10 +450,10 @@ impl Draft {
             }
         }
 
-        if let Some(previous) = previous {
+        if let Some(previous) = self.previous {
             stays::refuse_changes(&mut desired, previous);
         }
-        hold(&mut desired, previous);
+        hold(&mut desired, self.previous);
         for object in desired.objects.values() {
             for target in &object.refers_to {
                 desired
@@ -529,8 +581,13 @@ fn hold(desired: &mut Desired, previous: Option<&Desired>) {
     let Some(previous) = previous else { return };
     for (key, object) in &mut desired.objects {
         if let Some(before) = previous.objects.get(key) {
-            let changed = u64::from(!before.says_the_same(object));
-            Arc::make_mut(object).generation = before.generation + changed;
+            let is_same = before.says_the_same(object);
+            if is_same && Arc::ptr_eq(&before.manifest, &object.manifest) {
+                // The same one, so that whoever has it sees that nothing has changed.
+                *object = Arc::clone(before);
+            } else {
+                Arc::make_mut(object).generation = before.generation + u64::from(!is_same);
+            }
         }
     }
     // What an object stands for is held with it.
@@ -580,7 +637,7 @@ mod tests {
             .map(|kind| (kind.name(), kind.shape()))
             .collect();
         let (manifests, problems) = parse::parse("a.yaml", text, parse::Kinds(&shapes));
-        Draft::new(manifests, problems).finish(Vec::new(), previous, &Scope::new("c"))
+        Draft::new(manifests, problems, previous).finish(Vec::new(), &Scope::new("c"))
     }
 
     fn volume(name: &str, resource: &str) -> String {

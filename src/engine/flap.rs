@@ -261,7 +261,7 @@ impl Engine {
         if let Some(until) = until
             && looked.is_none_or(|looked| looked < until)
         {
-            self.want_lists(key, until.max(now));
+            self.want_own(key, until.max(now));
             return Some(Plan::Wait(if until > now {
                 let error = words(&cause, count, &found.health);
                 Waiting::Backoff { until, error }

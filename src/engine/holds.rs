@@ -8,12 +8,14 @@
 //! Only a decision that something is as declared holds. What waits does so for a time, or for a look
 //! from after a certain moment, and neither is a change; it is decided on with every look.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::manifest::Key;
 
+use super::desired::Desired;
 use super::plan::Plan;
 use super::status::Status;
 use super::work::Work;
@@ -49,6 +51,16 @@ pub(super) const fn may_change_decisions(event: &Event) -> bool {
     )
 }
 
+/// The keys that do not stand for the same value in both.
+fn changed<'a, T>(one: &'a BTreeMap<Key, Arc<T>>, two: &'a BTreeMap<Key, Arc<T>>) -> Vec<&'a Key> {
+    let is_in = |other: &BTreeMap<Key, Arc<T>>, key: &Key, value: &Arc<T>| {
+        other.get(key).is_some_and(|it| Arc::ptr_eq(it, value))
+    };
+    let gone = one.iter().filter(|(key, it)| !is_in(two, key, it));
+    let new = two.iter().filter(|(key, it)| !is_in(one, key, it));
+    gone.chain(new).map(|(key, _)| key).collect()
+}
+
 impl Engine {
     /// Decides about one object, and notices whether that is a change for others.
     pub(super) fn decide(&mut self, key: &Key, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -67,6 +79,24 @@ impl Engine {
         if let Some(work) = self.work.get_mut(key) {
             work.decided_at = decided_at;
         }
+    }
+
+    /// What is to be decided when the manifests are these from now on: what they say another thing of,
+    /// what refers to that, and what did not hold before. The rest follows with the next looks.
+    pub(super) fn open_after(&self, desired: &Desired) -> BTreeSet<Key> {
+        let before = &self.desired;
+        let declared = desired.objects.keys().chain(before.objects.keys());
+        let known = declared.chain(self.journal.records.keys());
+        let mut open: BTreeSet<Key> = known.filter(|key| !self.holds(key)).cloned().collect();
+        let objects = changed(&before.objects, &desired.objects);
+        let data = changed(&before.data_manifests, &desired.data_manifests);
+        open.extend(objects.iter().copied().cloned());
+        for key in objects.into_iter().chain(data) {
+            for side in [before, desired] {
+                open.extend(side.dependents.get(key).into_iter().flatten().cloned());
+            }
+        }
+        open
     }
 
     /// Is it as declared, and has nothing changed since that was found?

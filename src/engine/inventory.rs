@@ -29,6 +29,8 @@ pub struct Listing {
     pub malformed: Vec<String>,
     /// Of a kind that is listed part by part: the parts that were looked at.
     pub parts: BTreeSet<String>,
+    /// Items that the answer to a request has shown since, and when.
+    answered: BTreeMap<String, Timestamp>,
     by_id: HashMap<String, usize>,
     by_uid: HashMap<Uuid, Vec<usize>>,
     by_natural_key: HashMap<String, Vec<usize>>,
@@ -43,34 +45,75 @@ impl Listing {
             started_at,
             malformed,
             parts: BTreeSet::new(),
+            answered: BTreeMap::new(),
             by_id: HashMap::with_capacity(items.len()),
             by_uid: HashMap::new(),
             by_natural_key: HashMap::new(),
             by_attachment: HashMap::new(),
-            items: Vec::new(),
+            items: Vec::with_capacity(items.len()),
         };
-        for (index, found) in items.iter().enumerate() {
-            listing.by_id.insert(found.id.clone(), index);
-            if let Some(marker) = found.marker {
-                listing.by_uid.entry(marker.uid).or_default().push(index);
-            }
-            if let Some(key) = &found.natural_key {
-                listing
-                    .by_natural_key
-                    .entry(key.clone())
-                    .or_default()
-                    .push(index);
-            }
-            for id in &found.attached_to {
-                listing
-                    .by_attachment
-                    .entry(id.clone())
-                    .or_default()
-                    .push(index);
+        for found in items {
+            listing.push(found);
+        }
+        listing
+    }
+
+    fn push(&mut self, found: Found) {
+        let index = self.items.len();
+        self.by_id.insert(found.id.clone(), index);
+        if let Some(marker) = found.marker {
+            self.by_uid.entry(marker.uid).or_default().push(index);
+        }
+        if let Some(key) = &found.natural_key {
+            let same = self.by_natural_key.entry(key.clone()).or_default();
+            same.push(index);
+        }
+        for id in &found.attached_to {
+            let same = self.by_attachment.entry(id.clone()).or_default();
+            same.push(index);
+        }
+        self.items.push(found);
+    }
+
+    /// Shows an item as an answer at this time showed it.
+    fn show(&mut self, found: Found, at: Timestamp) {
+        self.answered.insert(found.id.clone(), at);
+        let Some(index) = self.by_id.get(&found.id).copied() else {
+            self.push(found);
+            return;
+        };
+        let before = &self.items[index];
+        let is_found_as_before = before.marker == found.marker
+            && before.natural_key == found.natural_key
+            && before.attached_to == found.attached_to;
+        self.items[index] = found;
+        if !is_found_as_before {
+            let (parts, answered) = (self.parts.clone(), self.answered.clone());
+            let items = std::mem::take(&mut self.items);
+            let malformed = std::mem::take(&mut self.malformed);
+            *self = Self {
+                parts,
+                answered,
+                ..Self::new(self.started_at, items, malformed)
+            };
+        }
+    }
+
+    /// When an answer showed this item, if one did since the look began.
+    #[must_use]
+    pub fn answered_at(&self, id: &str) -> Option<Timestamp> {
+        self.answered.get(id).copied()
+    }
+
+    /// What answers showed while this look was under way is not undone by it.
+    fn keep_answers(&mut self, before: &Self) {
+        let since = self.started_at;
+        let later = before.answered.iter().filter(|(_, at)| **at >= since);
+        for (id, at) in later {
+            if let Some(found) = before.get(id) {
+                self.show(found.clone(), *at);
             }
         }
-        listing.items = items;
-        listing
     }
 
     /// The same as a look at these parts.
@@ -147,6 +190,20 @@ impl Inventory {
         collection.failure = Some(failure);
     }
 
+    /// Takes over what the answer to a request shows of one resource: as good as a look at this time,
+    /// at this one alone. `false` where the collection has not been looked at yet.
+    pub(super) fn answered(
+        &mut self,
+        scope: &Scope,
+        kind: &'static str,
+        found: Found,
+        at: Timestamp,
+    ) -> bool {
+        let collection = self.collections.get_mut(&(scope.clone(), kind));
+        let listing = collection.and_then(|it| it.listing.as_mut());
+        listing.map(|it| it.show(found, at)).is_some()
+    }
+
     /// Takes a complete look over, unless too much has disappeared in it at once: then another one
     /// must confirm it. `expected` says what was deleted by us. `Ok` says whether it shows anything
     /// that was not known, `Err` is the doubt.
@@ -157,11 +214,14 @@ impl Inventory {
         &mut self,
         scope: &Scope,
         kind: &'static str,
-        listing: Listing,
+        mut listing: Listing,
         expected: impl Fn(&str) -> bool,
     ) -> Result<bool, String> {
         let collection = self.collections.entry((scope.clone(), kind)).or_default();
         let before = collection.listing.as_ref();
+        if let Some(before) = before {
+            listing.keep_answers(before);
+        }
         let known = before.map_or(0, |before| before.items.len());
         let lost = before.map_or(0, |before| {
             let lost = |found: &&Found| listing.get(&found.id).is_none() && !expected(&found.id);
@@ -219,6 +279,7 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::kinds;
+    use crate::kinds::marker::Marker;
     use serde_json::json;
 
     #[test]
@@ -282,5 +343,79 @@ mod tests {
         inventory.fail(&scope, "Volume", "500".to_owned());
         let again = inventory.believe(&scope, "Volume", volumes(&four), |_| false);
         assert_eq!(again, Ok(true));
+    }
+
+    #[test]
+    fn what_an_answer_showed_outlasts_the_looks_that_began_before_it_and_no_others() {
+        let (scope, mut inventory) = (Scope::new("c"), Inventory::default());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let network = |id: &str, name: &str| {
+            let item = json!({"id": id, "name": name, "status": "ACTIVE", "project_id": "p"});
+            kinds::find("Network").unwrap().look(item).unwrap()
+        };
+        let names = |inventory: &Inventory| {
+            let listing = inventory.listing(&Scope::new("c"), "Network").unwrap();
+            let names = listing.items.iter().map(|it| it.name.clone());
+            names.collect::<Vec<_>>()
+        };
+        let look = |inventory: &mut Inventory, second, items: Vec<Found>| {
+            let listing = Listing::new(at(second), items, Vec::new());
+            let belief = inventory.believe(&Scope::new("c"), "Network", listing, |_| false);
+            belief.unwrap();
+        };
+        let answer = |inventory: &mut Inventory, id, name, second| {
+            inventory.answered(&scope, "Network", network(id, name), at(second))
+        };
+        assert!(!answer(&mut inventory, "1", "one", 1));
+        look(&mut inventory, 2, vec![network("1", "one")]);
+        assert!(answer(&mut inventory, "2", "two", 3));
+        assert!(answer(&mut inventory, "1", "eins", 4));
+        assert_eq!(names(&inventory), ["eins", "two"]);
+        let listing = inventory.listing(&scope, "Network").unwrap();
+        assert_eq!(listing.get("2").unwrap().name, "two");
+        let answered_at = ["1", "2", "3"].map(|id| listing.answered_at(id));
+        assert_eq!(answered_at, [Some(at(4)), Some(at(3)), None]);
+        // It began before both answers, and between them.
+        look(&mut inventory, 3, vec![network("1", "one")]);
+        assert_eq!(names(&inventory), ["eins", "two"]);
+        look(&mut inventory, 4, vec![network("1", "one")]);
+        assert_eq!(names(&inventory), ["eins"]);
+        look(&mut inventory, 5, vec![network("1", "uno")]);
+        assert_eq!(names(&inventory), ["uno"]);
+    }
+
+    #[test]
+    fn what_an_answer_showed_is_found_by_its_marker() {
+        let (scope, mut inventory) = (Scope::new("c"), Inventory::default());
+        let uid = Uuid::from_u128;
+        let network = |marker: u128| {
+            let item = json!({"id": "1", "name": "n", "status": "ACTIVE", "project_id": "p"});
+            let mut found = kinds::find("Network").unwrap().look(item).unwrap();
+            (found.marker, found.attached_to) = (
+                Some(Marker {
+                    owner: 1,
+                    uid: uid(marker),
+                    attempt: 1,
+                }),
+                vec![marker.to_string()],
+            );
+            found
+        };
+        let listing = Listing::new(Timestamp::UNIX_EPOCH, vec![network(1)], Vec::new());
+        assert!(
+            inventory
+                .believe(&scope, "Network", listing, |_| false)
+                .unwrap()
+        );
+        assert!(inventory.answered(&scope, "Network", network(2), Timestamp::UNIX_EPOCH));
+        let listing = inventory.listing(&scope, "Network").unwrap();
+        let marked = [1, 2].map(|it| listing.marked(uid(it)).count());
+        let attached = ["1", "2"].map(|it| listing.attached_to(it).count());
+        assert_eq!((marked, attached), ([0, 1], [0, 1]));
+        assert_eq!(
+            listing.answered_at("1"),
+            Some(Timestamp::UNIX_EPOCH),
+            "it is kept where the rest is indexed anew"
+        );
     }
 }

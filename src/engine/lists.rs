@@ -17,12 +17,15 @@ const LEAST_GAP: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub(super) struct Lists<W = &'static str> {
     states: BTreeMap<(Scope, W), State>,
+    /// What is read with something else.
+    within: BTreeMap<(Scope, W), W>,
 }
 
 impl<W> Default for Lists<W> {
     fn default() -> Self {
         Self {
             states: BTreeMap::new(),
+            within: BTreeMap::new(),
         }
     }
 }
@@ -35,20 +38,55 @@ struct State {
     failures: u32,
     took: Duration,
     complete: bool,
+    /// Only when somebody asks.
+    on_demand: bool,
 }
 
 impl<W: Ord + Copy> Lists<W> {
-    /// Reads these collections from now on, and no others.
-    pub(super) fn watch(&mut self, collections: &BTreeSet<(Scope, W)>, now: Timestamp) {
-        self.states
-            .retain(|collection, state| state.in_flight || collections.contains(collection));
+    /// Reads these collections from then on, `on_demand` whenever somebody asks, and no others.
+    pub(super) fn watch(
+        &mut self,
+        collections: &BTreeSet<(Scope, W)>,
+        on_demand: &BTreeSet<(Scope, W)>,
+        first: Timestamp,
+    ) {
+        self.states.retain(|collection, state| {
+            state.in_flight || collections.contains(collection) || on_demand.contains(collection)
+        });
         for collection in collections {
-            self.states
-                .entry(collection.clone())
-                .or_insert_with(|| State {
-                    due: Some(now),
-                    ..State::default()
-                });
+            let state = self.states.entry(collection.clone()).or_default();
+            let is_new = state.started_at.is_none() && state.due.is_none();
+            if std::mem::take(&mut state.on_demand) || is_new {
+                state.due = Some(state.due.map_or(first, |due| due.min(first)));
+            }
+        }
+        for collection in on_demand {
+            let state = self.states.entry(collection.clone()).or_default();
+            state.on_demand = true;
+        }
+    }
+
+    /// These are read with another one, which is read: asking for them is asking for that.
+    pub(super) fn read_within(&mut self, within: BTreeMap<(Scope, W), W>) {
+        self.within = within;
+    }
+
+    /// Is this read only when somebody asks?
+    pub(super) fn is_on_demand(&self, scope: &Scope, kind: W) -> bool {
+        let state = self.states.get(&(scope.clone(), kind));
+        state.is_some_and(|state| state.on_demand)
+    }
+
+    /// Is this read with another one?
+    pub(super) fn is_within(&self, scope: &Scope, kind: W) -> bool {
+        self.within.contains_key(&(scope.clone(), kind))
+    }
+
+    fn place(&self, scope: &Scope, kind: W) -> (Scope, W) {
+        let place = (scope.clone(), kind);
+        match self.within.get(&place) {
+            Some(whole) => (place.0, *whole),
+            None => place,
         }
     }
 
@@ -57,9 +95,27 @@ impl<W: Ord + Copy> Lists<W> {
         self.states.contains_key(collection)
     }
 
-    /// Asks for a look at this time or sooner.
+    /// When this is looked at next, if that is known.
+    pub(super) fn due(&self, scope: &Scope, kind: W) -> Option<Timestamp> {
+        self.states.get(&self.place(scope, kind))?.due
+    }
+
+    /// Asks for a look now, unless one is under way.
+    pub(super) fn want_any(&mut self, scope: &Scope, kind: W, now: Timestamp) {
+        let state = self.states.get(&(scope.clone(), kind));
+        if state.is_some_and(|state| !state.in_flight) {
+            self.want(scope, kind, now);
+        }
+    }
+
+    /// Asks for a look that begins at this time or, where that has been, as soon as may be. One that
+    /// has begun since then is the one.
     pub(super) fn want(&mut self, scope: &Scope, kind: W, at: Timestamp) {
-        if let Some(state) = self.states.get_mut(&(scope.clone(), kind)) {
+        let place = self.place(scope, kind);
+        if let Some(state) = self.states.get_mut(&place) {
+            if state.started_at.is_some_and(|started_at| started_at >= at) {
+                return;
+            }
             let gap = LEAST_GAP.max(state.took * 4);
             let earliest = state
                 .started_at
@@ -110,11 +166,12 @@ impl<W: Ord + Copy> Lists<W> {
             backoff(state.failures, rng).min(interval.max(Duration::from_secs(1)))
         };
         let next = after(now, pause);
-        state.due = Some(match state.due {
+        state.due = match state.due {
+            due if complete && state.on_demand => due,
             // After a failure nobody is served by asking sooner.
-            Some(due) if complete => due.min(next),
-            _ => next,
-        });
+            Some(due) if complete => Some(due.min(next)),
+            _ => Some(next),
+        };
     }
 
     /// When the next look is due, among the scopes that can be looked at.
@@ -129,7 +186,8 @@ impl<W: Ord + Copy> Lists<W> {
     /// Was every collection read completely at least once?
     #[must_use]
     pub(super) fn all_complete(&self) -> bool {
-        self.states.values().all(|state| state.complete)
+        let mut states = self.states.values();
+        states.all(|state| state.complete || state.on_demand)
     }
 }
 
@@ -144,7 +202,11 @@ mod tests {
         let scope = Scope::new("c");
         let now = Timestamp::UNIX_EPOCH;
         let at = |millis| after(now, Duration::from_millis(millis));
-        lists.watch(&BTreeSet::from([(scope.clone(), "Volume")]), now);
+        lists.watch(
+            &BTreeSet::from([(scope.clone(), "Volume")]),
+            &BTreeSet::new(),
+            now,
+        );
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         assert_eq!(lists.begin(at(1), |_| true).len(), 0);
         lists.want(&scope, "Volume", at(300));
@@ -166,7 +228,11 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let scope = Scope::new("c");
         let now = Timestamp::UNIX_EPOCH;
-        lists.watch(&BTreeSet::from([(scope.clone(), "Volume")]), now);
+        lists.watch(
+            &BTreeSet::from([(scope.clone(), "Volume")]),
+            &BTreeSet::new(),
+            now,
+        );
         assert_eq!(lists.begin(now, |_| false).len(), 0);
         assert_eq!(lists.begin(now, |_| true).len(), 1);
         lists.want(&scope, "Volume", now);
@@ -180,5 +246,59 @@ mod tests {
         );
         assert!(lists.next_due(|_| true) >= Some(after(now, Duration::from_millis(500))));
         assert!(!lists.all_complete());
+    }
+
+    #[test]
+    fn what_is_read_on_demand_is_read_then_and_once() {
+        let mut lists: Lists = Lists::default();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let (scope, now) = (Scope::new("c"), Timestamp::UNIX_EPOCH);
+        let at = |seconds| after(now, Duration::from_secs(seconds));
+        let snapshots = BTreeSet::from([(scope.clone(), "VolumeSnapshot")]);
+        lists.watch(&BTreeSet::new(), &snapshots, now);
+        assert_eq!(
+            (lists.next_due(|_| true), lists.all_complete()),
+            (None, true)
+        );
+        lists.want(&scope, "VolumeSnapshot", at(1));
+        assert_eq!(lists.next_due(|_| true), Some(at(1)));
+        let mut read = |lists: &mut Lists, second, complete| {
+            assert_eq!(lists.begin(at(second), |_| true).len(), 1);
+            let interval = Duration::from_secs(30);
+            lists.end(
+                &scope,
+                "VolumeSnapshot",
+                complete,
+                at(second),
+                interval,
+                &mut rng,
+            );
+        };
+        read(&mut lists, 1, false);
+        assert!(lists.next_due(|_| true) <= Some(at(2)), "tried again");
+        read(&mut lists, 2, true);
+        assert_eq!(lists.next_due(|_| true), None);
+        // Somebody declares one.
+        lists.watch(&snapshots, &BTreeSet::new(), at(5));
+        assert_eq!(lists.next_due(|_| true), Some(at(5)));
+        read(&mut lists, 5, true);
+        assert!(lists.next_due(|_| true) >= Some(at(30)));
+    }
+
+    #[test]
+    fn who_asks_for_a_part_asks_for_the_whole() {
+        let mut lists: Lists = Lists::default();
+        let (scope, now) = (Scope::new("c"), Timestamp::UNIX_EPOCH);
+        let ports = (scope.clone(), "Port");
+        lists.watch(&BTreeSet::from([ports.clone()]), &BTreeSet::new(), now);
+        lists.read_within(BTreeMap::from([(
+            (scope.clone(), "RouterInterface"),
+            "Port",
+        )]));
+        assert_eq!(lists.begin(now, |_| true), [ports]);
+        let later = after(now, Duration::from_secs(1));
+        lists.want(&scope, "RouterInterface", later);
+        assert_eq!(lists.due(&scope, "RouterInterface"), Some(later));
+        assert_eq!(lists.due(&scope, "Port"), Some(later));
     }
 }

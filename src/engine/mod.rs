@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod journal;
 mod lists;
 mod look;
+pub mod looked;
 mod observe;
 mod outcome;
 pub mod pace;
@@ -26,6 +27,7 @@ pub mod reason;
 mod removal;
 mod replace;
 mod resolve;
+mod revisit;
 mod save;
 pub mod scope;
 mod settings;
@@ -34,13 +36,14 @@ pub mod status;
 mod stays;
 mod steps;
 mod succession;
+mod window;
 mod work;
+mod wrote;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::kinds;
 use crate::kinds::call::{Call, CallError, Get, List, Reply, Service};
@@ -52,9 +55,10 @@ use desired::Desired;
 use drift::Drifts;
 use guard::{Control, Pruning};
 use holds::may_change_decisions;
-use inventory::{Inventory, Listing};
+use inventory::Inventory;
 use journal::{Change, Journal};
 use lists::Lists;
+use looked::Looked;
 use pace::{Lanes, after, backoff};
 use plan::{Drift, Plan};
 use quota::Quotas;
@@ -92,7 +96,7 @@ pub enum Event {
         /// When the first page was asked for.
         started_at: Timestamp,
         /// All items, or why not.
-        result: Result<Vec<Value>, CallError>,
+        result: Result<Looked, CallError>,
     },
     /// A service's quotas were read, or not.
     Quota {
@@ -252,6 +256,10 @@ pub struct Engine {
     dirty: BTreeSet<Key>,
     /// Counts the changes of what decisions are made from.
     epoch: u64,
+    /// The epoch in which it was last said what is read.
+    surveyed: u64,
+    /// Something was recorded that may not be among what is read.
+    is_unread: bool,
     wakes: BTreeSet<(Timestamp, Key)>,
     /// Which objects are looked at when a kind was listed in a scope.
     readers: BTreeMap<(Scope, &'static str), BTreeSet<Key>>,
@@ -296,6 +304,8 @@ impl Engine {
             next_ticket: 1,
             dirty,
             epoch: 1,
+            surveyed: 0,
+            is_unread: false,
             wakes: BTreeSet::new(),
             readers: BTreeMap::new(),
             changes: Vec::new(),
@@ -358,9 +368,6 @@ impl Engine {
             desired.held.clear();
         }
         let is_same = Arc::ptr_eq(&desired, &self.desired);
-        if !is_same {
-            self.epoch += 1;
-        }
         let agrees =
             desired.hiding.is_none() && (is_same || desired.declared() == self.desired.declared());
         self.agreements = if agrees {
@@ -374,10 +381,10 @@ impl Engine {
             .filter(|(scope, source)| self.desired.sources.get(*scope) != Some(source))
             .map(|(scope, source)| (scope.clone(), source.clone()))
             .collect();
-        let declared = desired.objects.keys().chain(self.desired.objects.keys());
-        let known = declared.chain(self.journal.records.keys());
-        let open = known.filter(|key| !self.holds(key)).cloned();
-        self.dirty.extend(open.collect::<Vec<_>>());
+        self.dirty.extend(self.open_after(&desired));
+        if !is_same {
+            self.epoch += 1;
+        }
         self.desired = desired;
         self.recount();
         self.read_once = true;
@@ -385,6 +392,13 @@ impl Engine {
         for (scope, source) in changed_sources {
             self.connect(scope, source, effects);
         }
+        if std::mem::replace(&mut self.surveyed, self.epoch) != self.epoch {
+            self.survey(now, effects);
+        }
+    }
+
+    /// Says what has to be connected to, and what is read there.
+    fn survey(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         // What only the journal knows of lives in a cloud that no manifest may name any more.
         let remembered: BTreeSet<Scope> = self
             .journal
@@ -402,6 +416,7 @@ impl Engine {
     }
 
     fn connect(&mut self, scope: Scope, source: Source, effects: &mut Vec<Effect>) {
+        self.epoch += 1;
         self.links.insert(scope.clone(), Link::Connecting);
         effects.push(Effect::Connect { scope, source });
     }
@@ -409,32 +424,50 @@ impl Engine {
     /// Says which collections are read, and who reads them.
     fn watch(&mut self, now: Timestamp) {
         let mut readers: BTreeMap<(Scope, &'static str), BTreeSet<Key>> = BTreeMap::new();
-        let mut read = |scope: &Scope, kind: &'static str, key: &Key| {
-            readers
-                .entry((scope.clone(), kind))
-                .or_default()
-                .insert(key.clone());
+        let mut wanted: BTreeSet<(Scope, &'static str)> = BTreeSet::new();
+        let mut read = |scope: &Scope, kind: &'static str, key: &Key, always: bool| {
+            let collection = (scope.clone(), kind);
+            if always {
+                wanted.insert(collection.clone());
+            }
+            readers.entry(collection).or_default().insert(key.clone());
         };
         for (key, object) in &self.desired.objects {
-            read(&object.scope, object.kind.name(), key);
-            for kind in object.kind.attached() {
-                read(&object.scope, kind, key);
+            read(&object.scope, object.kind.name(), key, true);
+            for (kind, always) in object.read_with() {
+                read(&object.scope, kind, key, always);
             }
             for kind in object.filtered_kinds() {
-                read(&object.scope, kind, key);
+                read(&object.scope, kind, key, true);
             }
         }
         for (key, record) in &self.journal.records {
             if let Some(kind) = kinds::find(&key.kind) {
-                read(&record.scope, kind.name(), key);
+                read(&record.scope, kind.name(), key, true);
                 if !self.desired.objects.contains_key(key) {
                     for kind in kind.cascade() {
-                        read(&record.scope, kind, key);
+                        read(&record.scope, kind, key, true);
                     }
                 }
             }
         }
-        self.lists.watch(&readers.keys().cloned().collect(), now);
+        let within = wanted.iter().filter_map(|(scope, kind)| {
+            let whole = kinds::among::whole(kind)?;
+            let is_read = wanted.contains(&(scope.clone(), whole));
+            is_read.then(|| ((scope.clone(), *kind), whole))
+        });
+        let within: BTreeMap<_, _> = within.collect();
+        let on_demand = readers.keys().filter(|it| !wanted.contains(it)).cloned();
+        let on_demand = on_demand.collect();
+        wanted.retain(|it| !within.contains_key(it));
+        self.lists.watch(&wanted, &on_demand, now);
+        for ((scope, kind), whole) in &within {
+            // The whole may have been read before anybody wanted the part.
+            if self.inventory.listing(scope, kind).is_none() {
+                self.lists.want(scope, whole, now);
+            }
+        }
+        self.lists.read_within(within);
         self.readers = readers;
         self.watch_quotas(now);
     }
@@ -482,71 +515,11 @@ impl Engine {
         );
     }
 
-    fn listed(
-        &mut self,
-        scope: &Scope,
-        kind: &'static str,
-        started_at: Timestamp,
-        result: Result<Vec<Value>, CallError>,
-        now: Timestamp,
-    ) {
-        let result = match result {
-            Err(_) if zoo::has(Bug::TakesAFailedListForAnEmptyOne) => Ok(Vec::new()),
-            result => result,
-        };
-        let look = result.map_err(|error| error.to_string()).and_then(|items| {
-            let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
-            let mut found = Vec::with_capacity(items.len());
-            let mut malformed = Vec::new();
-            for item in items {
-                let id = item["id"].as_str().unwrap_or("an item").to_owned();
-                match known.look(item) {
-                    Ok(item) => found.push(item.at(now)),
-                    Err(why) => malformed.push(format!("{id}: {why}")),
-                }
-            }
-            let parts = self
-                .asked
-                .remove(&(scope.clone(), kind))
-                .unwrap_or_default();
-            Ok(Listing::new(started_at, found, malformed).of_parts(parts))
-        });
-        let ours: BTreeSet<&str> = self
-            .work
-            .iter()
-            .filter(|(_, work)| work.deleting)
-            .filter_map(|(key, _)| self.journal.records.get(key)?.id.as_deref())
-            .collect();
-        let (complete, is_news) = match look {
-            Ok(listing) => {
-                let expected = |id: &str| ours.contains(id);
-                let belief = self.inventory.believe(scope, kind, listing, expected);
-                (belief.is_ok(), belief.unwrap_or(true))
-            }
-            Err(failure) => {
-                self.inventory.fail(scope, kind, failure);
-                (false, true)
-            }
-        };
-        if is_news {
-            self.epoch += 1;
-        }
-        self.lists.end(
-            scope,
-            kind,
-            complete,
-            now,
-            self.settings.poll_interval,
-            &mut self.rng,
-        );
-        if let Some(keys) = self.readers.get(&(scope.clone(), kind)) {
-            let open = keys.iter().filter(|key| !self.holds(key)).cloned();
-            self.dirty.extend(open.collect::<Vec<_>>());
-        }
-    }
-
     /// Works off everything that is dirty, then says what else is due.
     fn run(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if std::mem::take(&mut self.is_unread) {
+            self.watch(now);
+        }
         while let Some((at, _)) = self.wakes.first()
             && *at <= now
         {
@@ -615,6 +588,11 @@ impl Engine {
 
     fn change(&mut self, change: Change) {
         self.epoch += 1;
+        // What no manifest names is read from when it is recorded.
+        if let Change::Put(key, _) = &change {
+            let is_known = self.journal.records.contains_key(key);
+            self.is_unread |= !is_known && !self.desired.objects.contains_key(key);
+        }
         self.journal.apply(&change);
         self.reweigh();
         self.changes.push(change);

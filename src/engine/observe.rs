@@ -3,6 +3,8 @@
 //! A look that failed, is missing, or began before our last write says nothing; absence from a list
 //! alone is no proof of a deletion, since services leave items out.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -67,6 +69,31 @@ impl Engine {
         Ok(listing)
     }
 
+    /// The same about one resource: the answer to our last write may have been a look at it.
+    pub(super) fn evidence_of(
+        &self,
+        id: Option<&str>,
+        scope: &Scope,
+        kind: &'static str,
+        wrote_at: Option<Timestamp>,
+    ) -> Result<&Listing, Waiting> {
+        let listing = self.inventory.listing(scope, kind);
+        let answered_at = id.and_then(|id| listing?.answered_at(id));
+        self.evidence(scope, kind, wrote_at.filter(|at| answered_at < Some(*at)))
+    }
+
+    /// The last look at the collection of an object, if it shows this one as it is.
+    pub(super) fn own_evidence(
+        &self,
+        object: &Object,
+        work: Option<&Work>,
+    ) -> Result<&Listing, Waiting> {
+        let record = self.journal.records.get(object.key());
+        let id = record.and_then(|record| record.id.as_deref());
+        let wrote_at = work.and_then(|work| work.wrote_at);
+        self.evidence_of(id, &object.scope, object.kind.name(), wrote_at)
+    }
+
     /// What is known of a declared object.
     pub(super) fn observe<'a>(
         &'a self,
@@ -78,8 +105,7 @@ impl Engine {
         if let Some(Link::Foreign(how)) = self.links.get(&object.scope) {
             return Observed::Blocked(Blocker::ScopeChanged(how.clone()));
         }
-        let wrote_at = work.and_then(|work| work.wrote_at);
-        let listing = match self.evidence(&object.scope, object.kind.name(), wrote_at) {
+        let listing = match self.own_evidence(object, work) {
             Ok(listing) => listing,
             Err(waiting) => return Observed::Unknown(waiting),
         };
@@ -147,27 +173,19 @@ impl Engine {
         work: Option<&Work>,
         now: Timestamp,
     ) -> Result<Seen<'a>, Waiting> {
-        let wrote_at = work.and_then(|work| work.wrote_at);
-        let own = self.evidence(&object.scope, object.kind.name(), wrote_at)?;
-        // It has just become what it is, and so may what is attached to it: a port is bound while
-        // its server boots. A look from before that would show it unbound.
-        let changed = work.is_some_and(|work| match &work.state {
-            Some((before, _)) => before != state_of(found),
-            None => work.wrote_at.is_some(),
-        });
+        let own = self.own_evidence(object, work)?;
+        // While it moves nothing is done about it, whatever is attached to it.
+        let is_moving = matches!(found.health, Health::Moving(_) | Health::Leaving);
         let mut blind = Vec::new();
-        for kind in object.kind.attached() {
-            let listing = match self.evidence(&object.scope, kind, wrote_at) {
-                Ok(listing) => listing,
+        for kind in object.attached().filter(|_| !is_moving) {
+            let since = attached_since(object, kind, work, found, own);
+            let is_older = |listing: &Listing| Some(listing.started_at) < since;
+            match self.evidence(&object.scope, kind, None) {
+                Ok(listing) if is_older(listing) => return Err(Waiting::Settling),
+                Ok(_) => {}
                 // Only what is told there has to wait: the rest is as well known as ever.
-                Err(Waiting::LookFailed(why)) => {
-                    blind.extend(untold_by(object, kind, &why));
-                    continue;
-                }
+                Err(Waiting::LookFailed(why)) => blind.extend(untold_by(object, kind, &why)),
                 Err(waiting) => return Err(waiting),
-            };
-            if changed && listing.started_at < own.started_at {
-                return Err(Waiting::Settling);
             }
         }
         let attached = self
@@ -470,6 +488,27 @@ impl Engine {
             _ => false,
         }
     }
+}
+
+/// Since when a look at what is attached to a resource has to have begun, to show it as it is: after our
+/// last write, if that kind tells of it, and after the resource became what it is. A port is bound while
+/// its server boots: a look from before would show it unbound.
+pub(super) fn attached_since(
+    object: &Object,
+    kind: &str,
+    work: Option<&Work>,
+    found: &Found,
+    own: &Listing,
+) -> Option<Timestamp> {
+    let work = work?;
+    let is_told = work.told_by(object).is_none_or(|teller| teller == kind);
+    let written = work.wrote_at.filter(|_| is_told);
+    let changed = match &work.state {
+        Some((before, _)) => before != state_of(found),
+        None => work.wrote_at.is_some(),
+    };
+    let written = written.map(|at| after(at, Duration::from_millis(1)));
+    written.max(changed.then_some(own.started_at))
 }
 
 /// The fields that cannot be told while a kind cannot be listed.

@@ -9,12 +9,12 @@ use crate::kinds::call::{CallError, Reply};
 use crate::kinds::erased::{Found, Intent};
 use crate::kinds::health::Health;
 use crate::kinds::need::Material;
-use crate::kinds::{self, Birth, KINDS, MarkerPlace};
+use crate::kinds::{self, Birth, MarkerPlace};
 use crate::manifest::{Adopt, Key};
 use crate::zoo::{self, Bug};
 
 use super::journal::Change;
-use super::pace::{after, backoff};
+use super::pace::{End, after, backoff};
 use super::reason::{Blocker, Waiting};
 use super::scope::Scope;
 use super::steps::Flight;
@@ -46,7 +46,7 @@ impl Engine {
             match &result {
                 Ok(()) if self.leads_elsewhere(ticket) && !zoo::has(Bug::SendsElsewhere) => {
                     // Not sent, so the intent never was: it is taken back.
-                    self.land(ticket);
+                    self.land(ticket, End::Unsent, now);
                     let Some(flight) = self.flights.remove(&ticket) else {
                         continue;
                     };
@@ -60,7 +60,7 @@ impl Engine {
                     let Some(flight) = self.flights.get_mut(&ticket) else {
                         continue;
                     };
-                    flight.record = None;
+                    (flight.record, flight.began) = (None, now);
                     if let Some(call) = flight.call.take() {
                         let (scope, key) = (flight.scope.clone(), flight.key.clone());
                         let intent = flight.intent.clone();
@@ -76,7 +76,7 @@ impl Engine {
                 Err(why) => {
                     // Not on disk, so not sent: the intent never was.
                     let error = Blocker::Journal(why.clone()).to_string();
-                    self.land(ticket);
+                    self.land(ticket, End::Unsent, now);
                     let Some(flight) = self.flights.remove(&ticket) else {
                         continue;
                     };
@@ -115,7 +115,8 @@ impl Engine {
             self.delete_if_ours(ticket, reply, now, effects);
             return;
         }
-        self.land(ticket);
+        let end = self.flights.get(&ticket).map(|it| it.end(&result));
+        self.land(ticket, end.unwrap_or(End::Unsent), now);
         let Some(flight) = self.flights.remove(&ticket) else {
             return;
         };
@@ -144,7 +145,7 @@ impl Engine {
                     work.missing = None;
                     work.pause = Some(Waiting::Missing(at));
                 }
-                self.want_lists(key, at);
+                self.want_own(key, at);
             }
             (Intent::Inspect | Intent::Delete, Err(error)) if error.is_not_found() => {
                 self.not_found(key, now);
@@ -156,20 +157,20 @@ impl Engine {
                     work.failures = 0;
                     work.repairs.accepted(now);
                 }
-                self.wrote(key, now);
+                self.wrote(key, &Intent::Delete, now);
             }
-            (intent, Ok(_)) => {
+            (intent, Ok(reply)) => {
                 self.asked(key, intent, now);
                 if let Some(work) = self.work.get_mut(key) {
                     work.failures = 0;
                     work.pause = None;
                     work.repairs.accepted(now);
                 }
-                self.wrote(key, now);
+                self.wrote_and_saw(key, intent, &reply, now);
             }
             (intent, Err(error)) => {
                 if *intent != Intent::Inspect && !matches!(error, CallError::NotSent { .. }) {
-                    self.wrote(key, now);
+                    self.wrote(key, intent, now);
                 }
                 let words = if *intent == Intent::Delete && self.desired.objects.contains_key(key) {
                     format!(
@@ -217,7 +218,10 @@ impl Engine {
                 self.change(change);
             }
         }
-        self.wrote(key, now);
+        match &result {
+            Ok(reply) => self.wrote_and_saw(key, &Intent::Create, reply, now),
+            Err(_) => self.wrote(key, &Intent::Create, now),
+        }
         match result {
             Ok(_) => {
                 if let Some(work) = self.work.get_mut(key) {
@@ -250,9 +254,10 @@ impl Engine {
             return;
         };
         let (key, scope) = (flight.key.clone(), flight.scope.clone());
+        let end = flight.answered();
         let is_removal = flight.is_removal;
         if !zoo::has(Bug::DeletesWhatCameBack) && self.is_reprieved(&key, is_removal) {
-            self.land(ticket);
+            self.land(ticket, end, now);
             self.flights.remove(&ticket);
             self.dirty.insert(key);
             return;
@@ -283,7 +288,7 @@ impl Engine {
             });
         match call {
             Ok((intent, _, id)) if !self.may_ask(&key, &intent, &id, now) => {
-                self.land(ticket);
+                self.land(ticket, end, now);
                 self.flights.remove(&ticket);
                 self.dirty.insert(key);
             }
@@ -291,6 +296,7 @@ impl Engine {
                 if let Some(flight) = self.flights.get_mut(&ticket) {
                     flight.intent = intent.clone();
                     flight.then_delete = false;
+                    flight.began = now;
                 }
                 effects.push(Effect::Call {
                     ticket,
@@ -301,7 +307,7 @@ impl Engine {
                 });
             }
             Err(why) => {
-                self.land(ticket);
+                self.land(ticket, end, now);
                 self.flights.remove(&ticket);
                 self.fail(&key, format!("it is not deleted: {why}"), None, false, now);
                 self.dirty.insert(key);
@@ -383,7 +389,7 @@ impl Engine {
         if !proven {
             work.missing.get_or_insert(Missing { id, since: now });
             let at = after(now, Duration::from_secs(1));
-            self.want_lists(key, at);
+            self.want_own(key, at);
             return;
         }
         self.stirred(key, now);
@@ -410,39 +416,8 @@ impl Engine {
         }
     }
 
-    /// A write about an object has ended: what was seen before is no evidence any more.
-    pub(super) fn wrote(&mut self, key: &Key, now: Timestamp) {
-        if let Some(work) = self.work.get_mut(key) {
-            work.wrote_at = Some(now);
-        }
-        self.stirred(key, now);
-        self.want_lists(key, after(now, Duration::from_millis(1)));
-    }
-
-    /// Something has changed in the service of an object, and maybe more than the object: a role is
-    /// free when the last user who has it is gone. What is kept by such a thing looks again.
-    fn stirred(&mut self, key: &Key, now: Timestamp) {
-        let (Some(kind), Some(scope)) = (kinds::find(&key.kind), self.scope_of(key).cloned())
-        else {
-            return;
-        };
-        let service = kind.service();
-        let careful = KINDS
-            .iter()
-            .filter(|it| it.service() == service && !it.cascade().is_empty());
-        for kind in careful {
-            let first = Key::new(kind.name(), "", "");
-            let records = self.journal.records.range(first..);
-            let records = records.take_while(|(key, _)| *key.kind == *kind.name());
-            let ours = records.filter(|(key, record)| {
-                record.scope == scope && !self.desired.objects.contains_key(*key)
-            });
-            self.dirty.extend(ours.map(|(key, _)| key.clone()));
-        }
-        self.wrote.insert((scope, service), now);
-    }
-
-    pub(super) fn land(&mut self, ticket: Ticket) {
+    /// Its request has ended, or never was: the place is free.
+    pub(super) fn land(&mut self, ticket: Ticket, end: End, now: Timestamp) {
         let Some(flight) = self.flights.get(&ticket) else {
             return;
         };
@@ -450,7 +425,8 @@ impl Engine {
             work.flight = None;
             work.doing = None;
         }
-        let next = self.lanes.leave(&flight.scope.clone(), flight.service);
+        let limit = self.settings.max_in_flight;
+        let next = (self.lanes).leave(&flight.scope, flight.service, end, limit, now);
         self.dirty.extend(next);
     }
 
@@ -490,7 +466,7 @@ impl Engine {
     }
 
     /// The id that the journal has for an object; empty if it has none.
-    fn known_id(&self, key: &Key) -> &str {
+    pub(super) fn known_id(&self, key: &Key) -> &str {
         let record = self.journal.records.get(key);
         let id = record.and_then(|record| record.id.as_deref());
         id.unwrap_or_default()

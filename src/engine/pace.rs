@@ -1,6 +1,7 @@
 //! How long to wait: pure functions of attempts and ages, and the places a service has for us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +10,12 @@ use crate::kinds::call::Service;
 use crate::manifest::Key;
 
 use super::scope::Scope;
+use super::window::{Sort, Window};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(300);
+/// What a service does at once is done by then.
+pub(super) const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// The pause after this many failures in a row: doubling from 1 s to 5 min, less up to a half.
 #[must_use]
@@ -21,11 +25,15 @@ pub fn backoff(failures: u32, rng: &mut fastrand::Rng) -> Duration {
     full.mul_f64(0.5 + rng.f64() / 2.0)
 }
 
-/// The pause before the next look at something that has been moving this long: short at first,
-/// a quarter of its age later, so that a boot is seen soon and an hour of copying costs little.
+/// The pause before the next look at something that has been moving this long: half a second for what
+/// is done at once, then a second, a tenth of its age later, so that a boot is seen soon and an hour
+/// of copying costs little.
 #[must_use]
 pub fn next_look(age: Duration) -> Duration {
-    (age / 4).clamp(Duration::from_millis(250), Duration::from_secs(15))
+    if age < AT_ONCE {
+        return AT_ONCE;
+    }
+    (age / 10).clamp(Duration::from_secs(1), Duration::from_secs(15))
 }
 
 /// Adds a span to a time; saturates at the end of time.
@@ -49,9 +57,74 @@ pub struct Lanes {
 #[derive(Debug, Clone, Default)]
 struct Lane {
     in_flight: usize,
-    /// Since when.
-    waiting: BTreeMap<Key, Timestamp>,
+    window: Window,
+    /// By kind: the kinds take turns, so that a thousand of one do not keep the others waiting.
+    waiting: BTreeMap<Arc<str>, Queue>,
+    /// The kind whose turn was last.
+    last: Option<Arc<str>>,
     paused_until: Option<Timestamp>,
+}
+
+/// Who waits, the one that has waited longest first.
+#[derive(Debug, Clone, Default)]
+struct Queue {
+    since: BTreeMap<Key, Timestamp>,
+    order: BTreeSet<(Timestamp, Key)>,
+}
+
+impl Queue {
+    fn push(&mut self, key: &Key, now: Timestamp) {
+        if !self.since.contains_key(key) {
+            self.since.insert(key.clone(), now);
+            self.order.insert((now, key.clone()));
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(since) = self.since.remove(key) {
+            self.order.remove(&(since, key.clone()));
+        }
+    }
+
+    fn pop(&mut self) -> Option<Key> {
+        let (_, key) = self.order.pop_first()?;
+        self.since.remove(&key);
+        Some(key)
+    }
+}
+
+impl Lane {
+    fn next(&mut self) -> Option<Key> {
+        let kinds: Vec<Arc<str>> = self.waiting.keys().cloned().collect();
+        let split = kinds.partition_point(|kind| Some(kind) <= self.last.as_ref());
+        let (before, after) = kinds.split_at(split);
+        for kind in after.iter().chain(before) {
+            if let Some(key) = self.waiting.get_mut(kind).and_then(Queue::pop) {
+                self.last = Some(Arc::clone(kind));
+                return Some(key);
+            }
+        }
+        None
+    }
+}
+
+/// How a request has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was never sent.
+    Unsent,
+    /// The service has answered it, with yes or no.
+    Answered {
+        /// What it was.
+        sort: Sort,
+        /// When it was sent.
+        began: Timestamp,
+    },
+    /// The service asked for less, or did not answer.
+    TooMuch {
+        /// When it was sent.
+        began: Timestamp,
+    },
 }
 
 /// One service's lane in the picture.
@@ -95,20 +168,40 @@ impl Lanes {
             }
             lane.paused_until = None;
         }
-        if lane.in_flight >= limit {
-            lane.waiting.entry(key.clone()).or_insert(now);
+        let queue = lane.waiting.entry(Arc::clone(&key.kind)).or_default();
+        if lane.in_flight >= lane.window.size(limit) {
+            queue.push(key, now);
             return Admission::Full;
         }
-        lane.waiting.remove(key);
+        queue.remove(key);
         lane.in_flight += 1;
         Admission::Go
     }
 
-    /// Gives a place back; says who is next.
-    pub fn leave(&mut self, scope: &Scope, service: Service) -> Option<Key> {
-        let lane = self.lanes.get_mut(&(scope.clone(), service))?;
+    /// Gives a place back; says who is next, and learns how many places the service has.
+    pub(super) fn leave(
+        &mut self,
+        scope: &Scope,
+        service: Service,
+        end: End,
+        limit: usize,
+        now: Timestamp,
+    ) -> Vec<Key> {
+        let Some(lane) = self.lanes.get_mut(&(scope.clone(), service)) else {
+            return Vec::new();
+        };
+        let is_full = lane.in_flight >= lane.window.size(limit);
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        Some(lane.waiting.pop_first()?.0)
+        match end {
+            End::Unsent => {}
+            End::Answered { sort, began } => {
+                let took = between(began, now);
+                lane.window.answered(sort, took, is_full, limit);
+            }
+            End::TooMuch { began } => lane.window.overloaded(began, now),
+        }
+        let free = lane.window.size(limit).saturating_sub(lane.in_flight);
+        (0..free).map_while(|_| lane.next()).collect()
     }
 
     /// The lanes of a scope, for people.
@@ -118,8 +211,10 @@ impl Lanes {
         own.map(|((_, service), lane)| {
             let view = LaneView {
                 in_flight: lane.in_flight,
-                waiting: lane.waiting.len(),
-                oldest: lane.waiting.values().min().copied(),
+                waiting: lane.waiting.values().map(|queue| queue.order.len()).sum(),
+                oldest: (lane.waiting.values())
+                    .filter_map(|queue| Some(queue.order.first()?.0))
+                    .min(),
                 paused_until: lane.paused_until,
             };
             (service.as_str(), view)
@@ -161,15 +256,49 @@ mod tests {
         };
         assert_eq!(enter(&mut lanes, "a"), Admission::Go);
         assert_eq!(enter(&mut lanes, "b"), Admission::Full);
+        let leave = |lanes: &mut Lanes, limit| {
+            lanes.leave(&scope, Service::BlockStorage, End::Unsent, limit, now)
+        };
         let view = lanes.view(&scope)["block-storage"];
         assert_eq!(
             (view.in_flight, view.waiting, view.oldest),
             (1, 1, Some(now))
         );
-        assert_eq!(lanes.leave(&scope, Service::BlockStorage), Some(key("b")));
+        assert_eq!(leave(&mut lanes, 1), [key("b")]);
         assert_eq!(enter(&mut lanes, "b"), Admission::Go);
         let later = after(now, Duration::from_secs(5));
         lanes.pause(&scope, Service::BlockStorage, later);
         assert_eq!(enter(&mut lanes, "c"), Admission::Paused(later));
+    }
+
+    #[test]
+    fn kinds_take_turns_and_who_has_waited_longest_is_first() {
+        let (mut lanes, scope) = (Lanes::default(), Scope::new("c"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut enter = |kind: &str, name: &str, second| {
+            let key = Key::new(kind, "default", name);
+            lanes.enter(&scope, Service::Network, &key, 1, at(second))
+        };
+        assert_eq!(enter("Port", "first", 0), Admission::Go);
+        for (kind, name, second) in [
+            ("Port", "b", 1),
+            ("Port", "a", 2),
+            ("Port", "c", 2),
+            ("Router", "r", 3),
+            ("Network", "n", 4),
+            // Asking again does not put it behind the others.
+            ("Port", "b", 5),
+        ] {
+            assert_eq!(enter(kind, name, second), Admission::Full);
+        }
+        let mut order = Vec::new();
+        loop {
+            let next = lanes.leave(&scope, Service::Network, End::Unsent, 1, at(6));
+            let Some(key) = next.first() else { break };
+            order.push(key.name.to_string());
+            let entered = lanes.enter(&scope, Service::Network, key, 1, at(6));
+            assert_eq!((next.len(), entered), (1, Admission::Go));
+        }
+        assert_eq!(order, ["n", "b", "r", "a", "c"]);
     }
 }

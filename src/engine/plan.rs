@@ -542,6 +542,32 @@ mod tests {
     }
 
     #[test]
+    fn what_no_list_shows_is_read_when_its_time_has_come_also_if_it_is_suspended() {
+        let (spec, mut policy) = (json!({"size": 1}), Policy::default());
+        let now = Timestamp::from_second(100).unwrap();
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        for suspend in [false, true] {
+            policy.suspend = suspend;
+            let want = Wanted {
+                kind: kinds::find("Volume").unwrap(),
+                spec: Some(&spec),
+                unmet: &[],
+                policy: &policy,
+            };
+            let lost = |next| {
+                let id = "v".to_owned();
+                plan(&want, &Observed::Lost { id, next }, now)
+            };
+            for due in [None, at(99), at(100)] {
+                assert_eq!(intent(lost(due)), Some(Intent::Inspect), "{due:?}");
+            }
+            let until = Timestamp::from_second(101).unwrap();
+            let waits = Plan::Wait(Waiting::Missing(until));
+            assert_eq!(lost(at(101)), waits);
+        }
+    }
+
+    #[test]
     fn ignored_fields_are_no_drift() {
         let mut policy = Policy::default();
         policy.lifecycle.ignore_changes = vec!["/spec/resource/size".to_owned()];

@@ -18,6 +18,7 @@ use super::assess::Assessment;
 use super::desired::Object;
 use super::lists::Lists;
 use super::observe::named_project;
+use super::pace::after;
 use super::plan::{Plan, Todo};
 use super::reason::Waiting;
 use super::scope::Scope;
@@ -70,12 +71,21 @@ impl Quotas {
     }
 
     /// Sets aside what a request takes, or says what is missing.
-    fn take(&mut self, key: &Key, scope: &Scope, demands: Vec<Demand>) -> Result<(), Waiting> {
+    fn take(
+        &mut self,
+        key: &Key,
+        scope: &Scope,
+        demands: Vec<Demand>,
+        now: Timestamp,
+    ) -> Result<(), Waiting> {
         let mut short = Vec::new();
         for demand in &demands {
             let of = (scope.clone(), demand.service);
             match self.told.get(&of) {
-                None if self.reads.watches(&of) => return Err(Waiting::FirstLook),
+                None if self.reads.watches(&of) => {
+                    self.reads.want_any(scope, demand.service, now);
+                    return Err(Waiting::FirstLook);
+                }
                 None | Some(None) => {}
                 Some(Some(limits)) => {
                     let name = (of.0, of.1, demand.resource.to_string());
@@ -144,7 +154,9 @@ impl Engine {
             wanted.extend(demands.iter().map(|it| (object.scope.clone(), it.service)));
         }
         self.quotas.told.retain(|of, _| wanted.contains(of));
-        self.quotas.reads.watch(&wanted, now);
+        // Sooner if anything is about to take of them.
+        let first = after(now, self.settings.poll_interval);
+        self.quotas.reads.watch(&wanted, &BTreeSet::new(), first);
     }
 
     /// Begins the readings that are due.
@@ -217,6 +229,7 @@ impl Engine {
         object: &Object,
         todo: &Todo,
         assessment: &Assessment,
+        now: Timestamp,
     ) -> Option<Plan> {
         let spec = assessment.resolved.spec.as_ref()?;
         let seen =
@@ -231,7 +244,7 @@ impl Engine {
         if demands.is_empty() {
             return None;
         }
-        let taken = self.quotas.take(object.key(), &object.scope, demands);
+        let taken = self.quotas.take(object.key(), &object.scope, demands, now);
         taken.err().map(Plan::Wait)
     }
 }

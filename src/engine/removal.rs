@@ -177,7 +177,8 @@ impl Engine {
         }
         let work = self.work.get(key);
         let wrote_at = work.and_then(|work| work.wrote_at);
-        let listing = match self.evidence(&record.scope, kind.name(), wrote_at) {
+        let (id, scope) = (record.id.as_deref(), &record.scope);
+        let listing = match self.evidence_of(id, scope, kind.name(), wrote_at) {
             Ok(listing) => listing,
             Err(waiting) => return Fate::Wait(waiting),
         };

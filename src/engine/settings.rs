@@ -30,7 +30,8 @@ pub struct Settings {
     pub uncertain_window: Duration,
     /// The time between the two reads that prove a resource gone. Default 30 s.
     pub gone_after: Duration,
-    /// How many requests may be in flight per scope and service. Default 8.
+    /// How many requests may be in flight per scope and service at most: a service that answers in
+    /// time is sent more and more, from 8 on. Default 32.
     pub max_in_flight: usize,
 }
 
@@ -53,7 +54,7 @@ impl Settings {
             observe_only: false,
             uncertain_window: Duration::from_secs(120),
             gone_after: Duration::from_secs(30),
-            max_in_flight: 8,
+            max_in_flight: 32,
         }
     }
 }

@@ -242,10 +242,12 @@ impl Engine {
                 Link::Foreign(how) => Some(how.clone()),
                 _ => None,
             },
-            // A kind that nobody declares any more is not read again, and does not grow old.
+            // What nobody declares any more is not read again, nor what is read on demand, and does not
+            // grow old.
             looked_at: kinds::KINDS
                 .iter()
-                .filter(|kind| self.lists.watches(&(scope.clone(), kind.name())))
+                .filter(|kind| (self.readers).contains_key(&(scope.clone(), kind.name())))
+                .filter(|kind| !self.lists.is_on_demand(scope, kind.name()))
                 .filter_map(|kind| {
                     Some((
                         kind.name(),

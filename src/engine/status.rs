@@ -1,6 +1,7 @@
 //! What a person is told of one object: conditions with ORC's meaning, and the last transitions.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,8 +68,8 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What the cloud says of it.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub resource: Value,
+    #[serde(skip_serializing_if = "says_nothing")]
+    pub resource: Arc<Value>,
     /// The last transitions, the newest last.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub history: VecDeque<Transition>,
@@ -92,7 +93,11 @@ pub struct Facts<'a> {
     /// Its id.
     pub id: Option<String>,
     /// What the cloud says of it.
-    pub resource: Value,
+    pub resource: Arc<Value>,
+}
+
+fn says_nothing(resource: &Arc<Value>) -> bool {
+    resource.is_null()
 }
 
 impl Status {

@@ -1,10 +1,12 @@
 //! From a decision to a request: the intent of a create goes to the journal first, everything takes
 //! a place in its service's lane.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::kinds::Birth;
-use crate::kinds::call::{Call, Service};
+use crate::kinds::call::{Call, CallError, Reply, Service};
 use crate::kinds::erased::Intent;
 use crate::manifest::Key;
 use crate::zoo::{self, Bug};
@@ -13,10 +15,11 @@ use super::assess::Assessment;
 use super::desired::Object;
 use super::journal::Attempt;
 use super::observe::named_project;
-use super::pace::Admission;
+use super::pace::{Admission, End, after};
 use super::plan::{Plan, Todo};
 use super::reason::{Blocker, Waiting};
 use super::scope::Scope;
+use super::window::Sort;
 use super::{Effect, Engine, Ticket};
 
 /// One request that is under way, or waits for the journal.
@@ -34,10 +37,32 @@ pub(super) struct Flight {
     pub(super) then_delete: bool,
     /// It was begun because no manifest declares the object.
     pub(super) is_removal: bool,
+    /// When it was sent.
+    pub(super) began: Timestamp,
     /// The write of the journal that it waits for.
     pub(super) record: Option<Ticket>,
     /// The request that waits.
     pub(super) call: Option<Call>,
+}
+
+impl Flight {
+    /// How it ends by this outcome, as far as the service's pace goes.
+    pub(super) fn end(&self, result: &Result<Reply, CallError>) -> End {
+        match result {
+            Err(CallError::NotSent { .. }) => End::Unsent,
+            Err(error) if error.is_throttled() => End::TooMuch { began: self.began },
+            Err(CallError::Unknown { .. }) => End::TooMuch { began: self.began },
+            Ok(_) | Err(CallError::Rejected { .. }) => self.answered(),
+        }
+    }
+
+    /// Its request was answered.
+    pub(super) fn answered(&self) -> End {
+        End::Answered {
+            sort: Sort::of(&self.key.kind, &self.intent),
+            began: self.began,
+        }
+    }
 }
 
 impl Engine {
@@ -71,14 +96,15 @@ impl Engine {
             let idle = todo.intent != Intent::Inspect && self.pause().is_some();
             let held = idle
                 .then(|| Plan::Suspended(Some(todo.clone())))
-                .or_else(|| self.succession(&object, &todo))
+                .or_else(|| self.succession(&object, &todo, now))
                 .or_else(|| self.paused(key, now).map(Plan::Wait))
                 .or_else(|| {
                     let deletes = todo.intent == Intent::Delete;
                     deletes.then(|| self.still_there(key, now))?.map(Plan::Wait)
                 })
+                .or_else(|| self.look_before(&object, &todo.intent, now).map(Plan::Wait))
                 .or_else(|| self.restrain(&object, &todo, &assessment, now))
-                .or_else(|| self.make_room(&object, &todo, &assessment));
+                .or_else(|| self.make_room(&object, &todo, &assessment, now));
             match held {
                 Some(held) => plan = held,
                 None => {
@@ -106,6 +132,23 @@ impl Engine {
         }
         work.pause = None;
         None
+    }
+
+    /// What may hinder a change is looked at no sooner than there is one. What cannot be listed hinders
+    /// nothing.
+    fn look_before(&mut self, object: &Object, intent: &Intent, now: Timestamp) -> Option<Waiting> {
+        let Intent::Act(field) = intent else {
+            return None;
+        };
+        let wrote_at = self.work.get(object.key()).and_then(|work| work.wrote_at);
+        let mut kinds = object.hindered_by().filter(|(of, _)| of == field);
+        let (_, unseen) = kinds.find(|(_, kind)| {
+            let listing = self.evidence(&object.scope, kind, wrote_at);
+            matches!(listing, Err(Waiting::FirstLook | Waiting::Settling))
+        })?;
+        let since = wrote_at.map_or(now, |at| after(at, Duration::from_millis(1)));
+        self.lists.want(&object.scope, unseen, since);
+        Some(Waiting::Settling)
     }
 
     /// Begins a request: into the journal first if it creates, else onto the wire.
@@ -230,6 +273,7 @@ impl Engine {
             service,
             intent,
             then_delete,
+            began: now,
             record: None,
             call: None,
         };

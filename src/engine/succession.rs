@@ -166,12 +166,17 @@ impl Engine {
     }
 
     /// What is done about a replacement, instead of a request of its own.
-    pub(super) fn succession(&mut self, object: &Object, todo: &Todo) -> Option<Plan> {
+    pub(super) fn succession(
+        &mut self,
+        object: &Object,
+        todo: &Todo,
+        now: Timestamp,
+    ) -> Option<Plan> {
         let key = object.key();
         if todo.intent == Intent::Delete && !todo.why.is_empty() {
             return self.parts_first(object);
         }
-        if todo.intent == Intent::Create && self.promote(object) {
+        if todo.intent == Intent::Create && self.promote(object, now) {
             return Some(Plan::Wait(Waiting::Settling));
         }
         if todo.intent != Intent::Replace {
@@ -324,7 +329,7 @@ impl Engine {
     }
 
     /// What was there is gone: its successor takes its place as far as it has come.
-    fn promote(&mut self, object: &Object) -> bool {
+    fn promote(&mut self, object: &Object, now: Timestamp) -> bool {
         let key = object.key();
         if key.as_incarnation().is_some() {
             return false;
@@ -347,7 +352,7 @@ impl Engine {
         let (key, scope) = (key.clone(), object.scope.clone());
         self.inherit(&key, &successor, None);
         let kind = object.kind.name();
-        self.lists.want(&scope, kind, Timestamp::UNIX_EPOCH);
+        self.lists.want(&scope, kind, now);
         true
     }
 
@@ -457,7 +462,8 @@ impl Engine {
                         continue;
                     };
                     let wrote_at = work.and_then(|work| work.wrote_at);
-                    let listing = self.evidence(&theirs.scope, kind.name(), wrote_at)?;
+                    let (scope, kind_name) = (&theirs.scope, kind.name());
+                    let listing = self.evidence_of(Some(their_id), scope, kind_name, wrote_at)?;
                     listing.get(their_id).is_some_and(|found| {
                         let attached = self.inventory.attached(&theirs.scope, kind, their_id);
                         let have = kind.project(found, &attached);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Ticket;
+use super::desired::Object;
 use super::drift::Course;
 use super::flap::{Asked, Repairs};
 use super::pace::between;
@@ -23,6 +24,8 @@ pub(super) struct Work {
     pub(super) doing: Option<String>,
     /// When our last write about it ended: looks that began before are no evidence.
     pub(super) wrote_at: Option<Timestamp>,
+    /// The one field that this write was about, if it was no more.
+    pub(super) wrote_field: Option<&'static str>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Nothing is sent before this, and why.
@@ -100,6 +103,13 @@ impl Negatives {
 }
 
 impl Work {
+    /// The kind that tells of our last write, where its own does not.
+    pub(super) fn told_by(&self, object: &Object) -> Option<&'static str> {
+        let mut told_by = object.kind.told_by().iter();
+        let (_, teller) = told_by.find(|(field, _)| Some(*field) == self.wrote_field)?;
+        Some(teller)
+    }
+
     /// How long it has been in this state.
     pub(super) fn age(&self, state: &str, now: Timestamp) -> Duration {
         match &self.state {

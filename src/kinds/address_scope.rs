@@ -115,6 +115,7 @@ impl Kind for AddressScope {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Name;
+    const ANSWERS_WHOLE: bool = true;
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),
         Field::new("shared", Change::Action(Action::Share)),

@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::manifest::problem::Code;
 use crate::manifest::typed::native_fields;
 use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::advice::{advised, complained};
 use super::call::{Call, List, Reply, Service};
-use super::field::{Change, Class, Compare, Row};
+use super::field::{Change, Class, Row};
 pub use super::found::Found;
 pub use super::intent::Intent;
 pub use super::laws::unclassified;
 use super::need::{Declared, Inputs, Material, What};
 use super::orc::{self, Place};
 use super::quota::{Demand, Nearby};
+use super::unfit::{keys_given_twice, only_names, unadoptable};
 use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 
 /// A spec that was read from a manifest and found right.
@@ -50,8 +50,16 @@ pub trait AnyKind: Sync {
     fn shape(&self) -> Shape;
     /// See [`Kind::MARKER`].
     fn marker(&self) -> MarkerPlace;
+    /// See [`Kind::ANSWERS_WHOLE`].
+    fn answers_whole(&self) -> bool;
+    /// See [`Kind::ANSWERS_EARLY`].
+    fn answers_early(&self) -> bool;
     /// See [`Kind::ATTACHED`].
     fn attached(&self) -> &'static [&'static str];
+    /// See [`Kind::REVEALED_BY`].
+    fn revealed_by(&self) -> &'static [&'static str];
+    /// See [`Kind::HINDERED_BY`].
+    fn hindered_by(&self) -> &'static [(&'static str, &'static str)];
     /// See [`Kind::TOLD_BY`].
     fn told_by(&self) -> &'static [(&'static str, &'static str)];
     /// See [`Kind::SINGLE`]. Where it is `None`, the journal and the wait after an unknown outcome
@@ -95,6 +103,8 @@ pub trait AnyKind: Sync {
     fn look(&self, item: Value) -> Result<Found, String>;
     /// See [`Kind::item`].
     fn item(&self, id: &str, reply: &Reply) -> Value;
+    /// See [`Kind::after`].
+    fn after(&self, intent: &Intent, found: &Found, reply: &Reply) -> Option<Found>;
 
     /// See [`Kind::project`]; `null` when it does not serialize, which is a bug.
     fn project(&self, found: &Found, attached: &Attached<'_>) -> Value;
@@ -207,6 +217,42 @@ impl<K: Kind> Of<K> {
             .ok_or_else(|| Refusal::new(format!("{} {} is of another kind", K::NAME, found.id)))
     }
 
+    fn found(object: K::Object, digest: u64) -> Result<Found, String> {
+        let identity = K::identity(&object);
+        if identity.id.is_empty() {
+            return Err("it has no id".to_owned());
+        }
+        Ok(Found {
+            id: identity.id,
+            name: identity.name,
+            project: identity.project,
+            marker: identity.marker,
+            natural_key: identity.natural_key,
+            attached_to: identity.attached_to,
+            part_of: identity.part_of,
+            expires: identity.expires,
+            settles: identity.settles,
+            health: K::health(&object),
+            digest,
+            object: Arc::new(object),
+        })
+    }
+
+    /// The action that an intent asks for, if it is one that a field has.
+    fn action(intent: &Intent) -> Option<K::Action> {
+        let (Intent::Act(field) | Intent::Add(field, _) | Intent::Remove(field, _)) = intent else {
+            return None;
+        };
+        match K::FIELDS.iter().find(|row| row.name == *field)?.change {
+            Change::Members { remove, .. } if matches!(intent, Intent::Remove(..)) => Some(remove),
+            Change::Action(action)
+            | Change::Disrupt(action)
+            | Change::Lose(action)
+            | Change::Members { add: action, .. } => Some(action),
+            _ => None,
+        }
+    }
+
     fn typed(spec: &Value) -> Result<K::Spec, Refusal> {
         serde_json::from_value(spec.clone()).map_err(|error| {
             Refusal::new(format!("the {} spec is not understood: {error}", K::NAME))
@@ -235,8 +281,24 @@ impl<K: Kind> AnyKind for Of<K> {
         K::MARKER
     }
 
+    fn answers_whole(&self) -> bool {
+        K::ANSWERS_WHOLE
+    }
+
+    fn answers_early(&self) -> bool {
+        K::ANSWERS_EARLY
+    }
+
     fn attached(&self) -> &'static [&'static str] {
         K::ATTACHED
+    }
+
+    fn revealed_by(&self) -> &'static [&'static str] {
+        K::REVEALED_BY
+    }
+
+    fn hindered_by(&self) -> &'static [(&'static str, &'static str)] {
+        K::HINDERED_BY
     }
 
     fn told_by(&self) -> &'static [(&'static str, &'static str)] {
@@ -379,24 +441,14 @@ impl<K: Kind> AnyKind for Of<K> {
         item.hash(&mut digest);
         let object: K::Object =
             serde_path_to_error::deserialize(K::unwrap(item)).map_err(|error| error.to_string())?;
-        let identity = K::identity(&object);
-        if identity.id.is_empty() {
-            return Err("it has no id".to_owned());
-        }
-        Ok(Found {
-            id: identity.id,
-            name: identity.name,
-            project: identity.project,
-            marker: identity.marker,
-            natural_key: identity.natural_key,
-            attached_to: identity.attached_to,
-            part_of: identity.part_of,
-            expires: identity.expires,
-            settles: identity.settles,
-            health: K::health(&object),
-            digest: digest.finish(),
-            object: Arc::new(object),
-        })
+        Self::found(object, digest.finish())
+    }
+
+    fn after(&self, intent: &Intent, found: &Found, reply: &Reply) -> Option<Found> {
+        let object = Self::object(found).ok()?;
+        let after = K::after(Self::action(intent)?, object, reply)?;
+        // No list has shown it like this.
+        Self::found(after, !found.digest).ok()
     }
 
     fn item(&self, id: &str, reply: &Reply) -> Value {
@@ -585,27 +637,11 @@ impl<K: Kind> AnyKind for Of<K> {
         }
         let found = found.ok_or_else(|| Refusal::new("there is nothing to change"))?;
         let object = Self::object(found)?;
-        let action = |field: &str, element: Option<&Element>, removing: bool| {
-            let spec = Self::typed(spec)?;
-            let row = K::FIELDS
-                .iter()
-                .find(|row| row.name == field)
-                .map(|row| &row.change);
-            match row {
-                Some(Change::Members { remove, .. }) if removing => {
-                    K::act(*remove, element, &spec, object)
-                }
-                Some(
-                    Change::Action(action)
-                    | Change::Disrupt(action)
-                    | Change::Lose(action)
-                    | Change::Members { add: action, .. },
-                ) => K::act(*action, element, &spec, object),
-                _ => Err(Refusal::new(format!(
-                    "{field} of a {} cannot be changed",
-                    K::NAME
-                ))),
-            }
+        let action = |field: &str, element: Option<&Element>| {
+            let action = Self::action(intent).ok_or_else(|| {
+                Refusal::new(format!("{field} of a {} cannot be changed", K::NAME))
+            })?;
+            K::act(action, element, &Self::typed(spec)?, object)
         };
         match intent {
             Intent::Create | Intent::Inspect => Ok(K::read(&found.id)),
@@ -613,9 +649,10 @@ impl<K: Kind> AnyKind for Of<K> {
                 let spec = Self::typed(spec)?;
                 Ok(K::update_with(&spec, object, fields, birth.material))
             }
-            Intent::Act(field) => action(field, None, false),
-            Intent::Add(field, element) => action(field, Some(element), false),
-            Intent::Remove(field, element) => action(field, Some(element), true),
+            Intent::Act(field) => action(field, None),
+            Intent::Add(field, element) | Intent::Remove(field, element) => {
+                action(field, Some(element))
+            }
             Intent::Remedy(_) => {
                 let spec = Self::typed(spec)?;
                 match K::remedy(&spec, object) {
@@ -641,57 +678,8 @@ fn put_id(need: super::need::Need<'_>, id_of: &dyn Fn(&str) -> Option<String>) {
     }
 }
 
-/// What cannot carry our marker, and has no key of its own either, cannot be taken over.
-/// A key has one value: with two, each look would see another one than one of them.
-fn keys_given_twice<K: Kind>(manifest: &Manifest, base: &str, spec: &Value) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for field in K::FIELDS {
-        let (Compare::Pairs(key, _), Some(pairs)) = (field.compare, spec[field.name].as_array())
-        else {
-            continue;
-        };
-        for (index, pair) in pairs.iter().enumerate() {
-            let name = pair[key].as_str().unwrap_or_default();
-            if pairs[..index].iter().any(|it| it[key] == name) {
-                let pointer = format!("{base}/{}/{index}/{key}", field.name);
-                let message = format!("the {key} `{name}` is given twice");
-                problems.push(manifest.problem(&pointer, Code::InvalidValue, message, None));
-            }
-        }
-    }
-    problems
-}
-
-fn unadoptable<K: Kind>(manifest: &Manifest) -> Option<Problem> {
-    let asks = manifest.policy.adopt.is_some() && !K::ADOPTABLE;
-    let message = format!(
-        "a {} cannot be adopted: nothing of it can be changed",
-        K::NAME
-    );
-    let hint = "refer to it by `import: {id: ...}` with managementPolicy: unmanaged".to_owned();
-    asks.then(|| manifest.problem("/spec/adopt", Code::InvalidValue, message, Some(hint)))
-}
-
 /// Problems, and what else there is to say when these are known.
 fn with(mut known: Vec<Problem>, more: impl FnOnce(&[Problem]) -> Vec<Problem>) -> Vec<Problem> {
     known.extend(more(&known));
     known
-}
-
-/// In ORC's group a reference is the name of an object, nothing else.
-fn only_names(manifest: &Manifest, base: &str, need: &Declared) -> Option<Problem> {
-    use super::need::DeclaredWhat;
-    let DeclaredWhat::Object {
-        reference: Ref::Id(_) | Ref::Filter(_),
-        ..
-    } = need.what
-    else {
-        return None;
-    };
-    Some(manifest.problem(
-        &format!("{base}{}", need.pointer),
-        Code::NativeField,
-        "a reference in this API group is the name of an object",
-        Some("use apiVersion stackward.dev/v1alpha1 for {id: ...} and {filter: ...}".to_owned()),
-    ))
 }

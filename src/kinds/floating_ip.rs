@@ -181,6 +181,7 @@ impl Kind for FloatingIp {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const QUOTA: Option<&'static str> = Some("floatingip");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("description", Change::Update),

@@ -108,6 +108,7 @@ impl Kind for KeyPair {
         read: Some(COMPUTE),
     };
     const MARKER: MarkerPlace = MarkerPlace::NaturalKey;
+    const ANSWERS_WHOLE: bool = true;
     const SINGLE: Option<&'static str> = Some("a name is given once to a user");
     const FIELDS: &'static [Field<Never>] = &[
         Field::new("name", Change::Replace),

@@ -5,6 +5,7 @@
 
 pub mod address_scope;
 mod advice;
+pub mod among;
 pub mod application_credential;
 pub mod call;
 pub mod domain;
@@ -44,6 +45,7 @@ pub mod subnet;
 pub(crate) mod testing;
 mod time;
 pub mod trunk;
+mod unfit;
 pub mod user;
 pub mod volume;
 pub mod volume_snapshot;
@@ -318,9 +320,21 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// Fields that are no part of the create request and come after it: what they refer to holds up
     /// neither the creation nor, where objects name each other, either of them.
     const LATER: &'static [&'static str] = &[];
+    /// Does the answer to a create or an update show all that a list would show? Then it is a look.
+    /// Only where the service makes both from one view: what an answer left out would look like drift.
+    const ANSWERS_WHOLE: bool = false;
+    /// Is a create answered when it has only begun (202)? Then the first look after it has time.
+    const ANSWERS_EARLY: bool = false;
     /// Kinds whose resources are looked at together with this one, because they say what is
     /// attached to it: a server's ports and volumes.
     const ATTACHED: &'static [&'static str] = &[];
+    /// Those of them that show what others refer to of it: the addresses of a server are those of its
+    /// ports.
+    const REVEALED_BY: &'static [&'static str] = &[];
+    /// Fields whose change one of those kinds can hinder ([`Kind::hindrance`]) that tells nothing else,
+    /// and which kind: where a manifest sets the field, it is looked at before the change, and only
+    /// then.
+    const HINDERED_BY: &'static [(&'static str, &'static str)] = &[];
     /// Fields that one of those kinds tells, and which: they alone wait while it cannot be listed.
     const TOLD_BY: &'static [(&'static str, &'static str)] = &[];
     /// Kinds whose resources the service deletes together with the one of this kind that they are
@@ -481,6 +495,13 @@ pub trait Kind: Send + Sync + Sized + 'static {
         spec: &Self::Spec,
         object: &Self::Object,
     ) -> Result<Call, Refusal>;
+
+    /// What a resource is after an action whose answer shows what has come to it: with the rule that a
+    /// security group was given.
+    fn after(action: Self::Action, object: &Self::Object, reply: &Reply) -> Option<Self::Object> {
+        let _ = (action, object, reply);
+        None
+    }
 
     /// May this surplus element of a set be removed? By default yes: the spec owns the whole set.
     fn may_remove(field: &str, element: &Element, attached: &Attached<'_>) -> bool {

@@ -201,6 +201,7 @@ impl Kind for Network {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const QUOTA: Option<&'static str> = Some("network");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

@@ -65,6 +65,7 @@ impl Kind for Port {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const QUOTA: Option<&'static str> = Some("port");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

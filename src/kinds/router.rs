@@ -200,6 +200,7 @@ impl Kind for Router {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const QUOTA: Option<&'static str> = Some("router");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 
 use crate::manifest::Ref;
 
-use super::call::{Call, Method, Service, segment};
+use super::call::{Call, Method, Reply, Service, segment};
 use super::erased::Intent;
 use super::field::{Change, Compare, Field};
 use super::health::Health;
@@ -180,6 +180,7 @@ impl Kind for SecurityGroup {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),
         Field::new("description", Change::Update),
@@ -402,6 +403,14 @@ impl Kind for SecurityGroup {
         }
     }
 
+    fn after(action: Action, group: &Object, reply: &Reply) -> Option<Object> {
+        let added = reply.body.get("security_group_rule")?;
+        let added = serde_json::from_value(added.clone()).ok()?;
+        let mut group = group.clone();
+        group.security_group_rules.push(added);
+        (action == Action::AddRule).then_some(group)
+    }
+
     fn brand(group: &Object, birth: &Birth<'_>) -> Option<Call> {
         Some(group.standard.brand(&Self::COLLECTION, birth))
     }
@@ -440,7 +449,7 @@ fn rule(element: Option<&Element>) -> Result<Rule, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::erased::{Intent, Of, unclassified};
+    use super::super::erased::{AnyKind, Found, Intent, Of, unclassified};
     use super::super::field::{missing, surplus};
     use super::super::neutron::testing::*;
     use super::*;
@@ -477,6 +486,34 @@ mod tests {
             unclassified(&Of::<SecurityGroup>::NEW),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn the_answer_about_a_rule_shows_the_group_with_it() {
+        let kind: &dyn AnyKind = &Of::<SecurityGroup>::NEW;
+        let group = serde_json::from_str(RECORDED).unwrap();
+        let group = kind.look(group).unwrap();
+        let rules = |found: &Found| kind.project(found, &Attached::default())["rules"].clone();
+        let reply = |body: Value| Reply {
+            status: 201,
+            body,
+            request_id: None,
+        };
+        let wanted = json!({"direction": "ingress", "ethertype": "IPv4", "protocol": "udp",
+            "portRange": {"min": 53, "max": 53}});
+        let added = json!({"security_group_rule": {
+            "id": "r", "direction": "ingress", "ethertype": "IPv4", "protocol": "udp",
+            "port_range_min": 53, "port_range_max": 53, "remote_ip_prefix": null,
+            "remote_group_id": null, "description": "",
+        }});
+        let intent = Intent::Add("rules", wanted.clone());
+        let with = kind.after(&intent, &group, &reply(added)).unwrap();
+        assert_eq!(with.id, group.id);
+        let (before, after) = (rules(&group), rules(&with));
+        assert_eq!(surplus(BY, &before, &after), [wanted]);
+        assert_eq!(missing(BY, &before, &after), [json!(null); 0]);
+        // Another answer shows nothing.
+        assert!(kind.after(&intent, &group, &reply(json!({}))).is_none());
     }
 
     #[test]

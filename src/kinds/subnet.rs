@@ -280,6 +280,7 @@ impl Kind for Subnet {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Description;
+    const ANSWERS_WHOLE: bool = true;
     const QUOTA: Option<&'static str> = Some("subnet");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

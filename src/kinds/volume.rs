@@ -221,7 +221,11 @@ impl Kind for Volume {
     ];
     const NATIVE_FIELDS: &'static [&'static str] = &["/snapshotRef", "/sourceVolumeRef"];
     const HOLDS_DATA: bool = true;
+    const ANSWERS_EARLY: bool = true;
     const ATTACHED: &'static [&'static str] = &["VolumeSnapshot"];
+    // A volume with snapshots keeps its type.
+    const HINDERED_BY: &'static [(&'static str, &'static str)] =
+        &[("volumeTypeRef", "VolumeSnapshot")];
 
     type Spec = Spec;
     type Filter = Filter;

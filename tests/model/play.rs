@@ -10,6 +10,7 @@ use serde_json::Value;
 use stackward::engine::desired::Desired;
 use stackward::engine::guard::Prune;
 use stackward::engine::journal::Journal;
+use stackward::engine::looked::Looked;
 use stackward::engine::plan::{Drift, Plan};
 use stackward::engine::reason::Waiting;
 use stackward::engine::scope::{Fingerprint, Scope};
@@ -279,7 +280,7 @@ impl Play<'_> {
                 }
                 let result = match self.cell.view {
                     View::Fails if is_it => Err(lost()),
-                    _ => Ok(list),
+                    _ => Ok(Looked::of(kind, list)),
                 };
                 Event::Listed {
                     scope,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use stackward::engine::desired::{Desired, Draft, FileAnswer};
 use stackward::engine::scope::Scope;
 use stackward::kinds::need::Reading;
-use stackward::manifest::parse;
+use stackward::manifest::{Manifest, parse};
 
 use super::SCOPE;
 
@@ -26,7 +27,8 @@ pub fn assemble(
         manifests.extend(some);
         problems.extend(wrong);
     }
-    let draft = Draft::new(manifests, problems);
+    let manifests: Vec<_> = manifests.into_iter().map(|it| same(it, previous)).collect();
+    let draft = Draft::new(manifests, problems, previous);
     let answers = draft
         .files()
         .into_iter()
@@ -40,7 +42,17 @@ pub fn assemble(
             })
         })
         .collect();
-    draft.finish(answers, previous, &Scope::new(SCOPE))
+    draft.finish(answers, &Scope::new(SCOPE))
+}
+
+/// As the loader has it: what is in a file that has not changed is not parsed again.
+fn same(manifest: Manifest, previous: Option<&Desired>) -> Arc<Manifest> {
+    let before = previous.and_then(|it| {
+        let object = it.objects.get(&manifest.key).map(|it| &it.manifest);
+        object.or_else(|| it.data_manifests.get(&manifest.key))
+    });
+    let same = before.filter(|it| ***it == manifest).cloned();
+    same.unwrap_or_else(|| Arc::new(manifest))
 }
 
 /// The desired set of a directory of the repository.

@@ -35,6 +35,7 @@ use serde_json::{Value, json};
 use stackward::engine::desired::Desired;
 use stackward::engine::guard::{Control, Limits, Percent};
 use stackward::engine::journal::Journal;
+use stackward::engine::looked::Looked;
 use stackward::engine::scope::{Fingerprint, Scope};
 use stackward::engine::snapshot::Snapshot;
 use stackward::engine::{Effect, Engine, Event, Settings, Ticket};
@@ -363,6 +364,7 @@ impl Sim {
             Effect::List { scope, kind, list } => {
                 let started_at = self.now;
                 let result = self.look(kind, &list);
+                let result = result.map(|items| Looked::of(kind, items));
                 self.later(Event::Listed {
                     scope,
                     kind,

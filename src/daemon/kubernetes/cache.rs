@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::engine::pace::between;
 use crate::engine::snapshot::{ObjectView, Snapshot};
 use crate::engine::status::Transition;
 use crate::manifest::{DEFAULT_NAMESPACE, Group, Key, Manifest};
@@ -17,8 +19,10 @@ use crate::manifest::{DEFAULT_NAMESPACE, Group, Key, Manifest};
 use super::entry::{Body, Data, Entry, Event, Object};
 use super::resource::{EVENT, NAMESPACE};
 
-/// This many changes are remembered at least, and four for each entry.
-const CHANGES: usize = 4096;
+/// At most this many changes are remembered,
+const CHANGES: usize = 8192;
+/// and none that is older: the time after which Kubernetes forgets its own.
+const PAST: Duration = Duration::from_secs(300);
 
 /// What is served.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(super) struct Cache {
 #[derive(Debug)]
 struct State {
     loaded: bool,
+    /// The time of the last picture.
+    now: Timestamp,
     version: u64,
     /// Every change after this version is in `past`.
     forgotten: u64,
@@ -42,6 +48,8 @@ struct State {
 /// One change of one entry.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
+    /// When.
+    at: Timestamp,
     /// The counter after it.
     pub(super) version: u64,
     /// What was there.
@@ -65,6 +73,7 @@ impl Cache {
         let version = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let state = State {
             loaded: false,
+            now,
             version,
             forgotten: version,
             entries: BTreeMap::new(),
@@ -80,7 +89,7 @@ impl Cache {
     /// Takes a picture over.
     pub(super) fn update(&self, snapshot: &Snapshot, now: Timestamp) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.loaded = true;
+        (state.loaded, state.now) = (true, now);
         let mut named_anew = !state.entries.contains_key(&namespace(DEFAULT_NAMESPACE));
         let data: BTreeMap<&Key, &Arc<Manifest>> = snapshot
             .data
@@ -117,8 +126,10 @@ impl Cache {
         if named_anew {
             state.name_spaces(now);
         }
-        let most = CHANGES + 4 * state.entries.len();
-        while state.past.len() > most {
+        let is_over = |state: &State, change: &Change| {
+            state.past.len() > CHANGES || between(change.at, now) > PAST
+        };
+        while state.past.front().is_some_and(|it| is_over(&state, it)) {
             if let Some(change) = state.past.pop_front() {
                 state.forgotten = change.version;
             }
@@ -358,6 +369,7 @@ impl State {
             None => self.entries.remove(key),
         };
         self.past.push_back(Change {
+            at: self.now,
             version: self.version,
             before,
             after,
@@ -496,12 +508,12 @@ mod tests {
     fn the_past_is_bounded_and_says_so() {
         let cache = Cache::new(at(0), None);
         let first = cache.list("Volume", None).1;
-        for round in 0..CHANGES {
+        for round in 0..CHANGES / 2 {
             let reason = if round % 2 == 0 { "InSync" } else { "Moving" };
             cache.update(&picture(&[("a", "x", &view(reason, &[]))]), at(1));
         }
         assert!(cache.check(first).is_ok());
-        for round in 0..2 * CHANGES {
+        for round in 0..CHANGES {
             let reason = if round % 2 == 0 { "InSync" } else { "Moving" };
             cache.update(&picture(&[("a", "x", &view(reason, &[]))]), at(1));
         }
@@ -512,6 +524,13 @@ mod tests {
         let (changes, until) = cache.changes(last - 10, 4).unwrap();
         assert_eq!((changes.len(), until), (4, last - 6));
         assert_eq!(cache.changes(until, 100).unwrap().0.len(), 6);
+        // What nobody has asked for in five minutes.
+        let same = picture(&[("a", "x", &view("Moving", &[]))]);
+        cache.update(&same, at(301));
+        assert!(cache.check(last - 10).is_ok());
+        cache.update(&same, at(302));
+        assert_eq!(cache.check(last - 1), Err(Unknown::TooOld));
+        assert!(cache.check(last).is_ok());
     }
 
     #[test]

@@ -50,8 +50,6 @@ pub(super) struct Object {
     pub(super) view: Arc<ObjectView>,
     /// Its manifest; the last one, if it is gone.
     pub(super) manifest: Option<Arc<Manifest>>,
-    /// What of it is told.
-    pub(super) told: Arc<Told>,
     /// When it was first seen without its manifest.
     pub(super) deleted: Option<Timestamp>,
 }
@@ -61,8 +59,6 @@ pub(super) struct Object {
 pub(super) struct Data {
     /// Its manifest.
     pub(super) manifest: Arc<Manifest>,
-    /// What of it is told.
-    pub(super) told: Told,
 }
 
 /// Something that happened to an object.
@@ -129,12 +125,8 @@ impl Entry {
     }
 
     /// What of its manifest is told.
-    pub(super) fn told(&self) -> Option<&Told> {
-        match &self.body {
-            Body::Object(object) => Some(&object.told),
-            Body::Data(data) => Some(&data.told),
-            Body::Event(_) | Body::Namespace => None,
-        }
+    pub(super) fn told(&self) -> Option<Told> {
+        self.manifest().map(|manifest| Told::of(manifest))
     }
 
     /// Is it on its way out?
@@ -159,18 +151,12 @@ impl Object {
     pub(super) fn new(view: Arc<ObjectView>, before: Option<&Self>, now: Timestamp) -> Self {
         let last = before.and_then(|it| it.manifest.clone());
         let manifest = view.manifest.clone().or(last);
-        let told = match (&manifest, before) {
-            (Some(manifest), Some(before)) if before.is_of(manifest) => Arc::clone(&before.told),
-            (Some(manifest), _) => Arc::new(Told::of(manifest)),
-            (None, _) => Arc::default(),
-        };
         let deleted = view
             .deleting
             .then(|| before.and_then(|it| it.deleted).unwrap_or(now));
         Self {
             view,
             manifest,
-            told,
             deleted,
         }
     }
@@ -228,19 +214,12 @@ impl Object {
         let text = self.view.status.resource["createdAt"].as_str()?;
         text.parse().ok()
     }
-
-    fn is_of(&self, manifest: &Arc<Manifest>) -> bool {
-        self.manifest
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, manifest))
-    }
 }
 
 impl Data {
     pub(super) fn new(manifest: &Arc<Manifest>) -> Self {
         Self {
             manifest: Arc::clone(manifest),
-            told: Told::of(manifest),
         }
     }
 }

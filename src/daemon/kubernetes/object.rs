@@ -1,6 +1,7 @@
 //! An entry as a Kubernetes object: metadata, spec, status.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -13,6 +14,7 @@ use crate::manifest::Group;
 use super::COMPONENT;
 use super::entry::{Body, Entry, Event, Object};
 use super::resource::Resource;
+use super::told::Told;
 
 /// What keeps an object that is being deleted until its resource is gone.
 const FINALIZER: &str = "stackward.dev/resource";
@@ -31,21 +33,28 @@ pub(super) struct Whole<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Rest<'a> {
-    Object { spec: &'a Value, status: Status<'a> },
-    Data(&'a Map<String, Value>),
+    Object {
+        spec: Arc<Value>,
+        status: Status<'a>,
+    },
+    Data(Map<String, Value>),
     Event(Box<Happened<'a>>),
-    Namespace { spec: Finalizers, status: Phase },
+    Namespace {
+        spec: Finalizers,
+        status: Phase,
+    },
 }
 
 impl<'a> Whole<'a> {
     /// The object as this resource serves it, as of a version.
     pub(super) fn new(entry: &'a Entry, resource: &Resource, version: u64) -> Self {
+        let mut told = entry.told().unwrap_or_default();
         let rest = match &entry.body {
             Body::Object(object) => Rest::Object {
-                spec: &object.told.spec,
+                spec: Arc::clone(&told.spec),
                 status: Status::new(object),
             },
-            Body::Data(data) => Rest::Data(&data.told.data),
+            Body::Data(_) => Rest::Data(std::mem::take(&mut told.data)),
             Body::Event(event) => Rest::Event(Box::new(Happened::new(event))),
             Body::Namespace => Rest::Namespace {
                 spec: Finalizers { finalizers: [] },
@@ -55,7 +64,7 @@ impl<'a> Whole<'a> {
         Self {
             api_version: resource.group.api_version(),
             kind: resource.kind,
-            metadata: Metadata::new(entry, version),
+            metadata: Metadata::new(entry, told, version),
             rest,
         }
     }
@@ -76,7 +85,7 @@ impl<'a> Partial<'a> {
         Self {
             api_version: "meta.k8s.io/v1",
             kind: "PartialObjectMetadata",
-            metadata: Metadata::new(entry, version),
+            metadata: Metadata::new(entry, entry.told().unwrap_or_default(), version),
         }
     }
 }
@@ -101,19 +110,18 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'a BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<&'a BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    managed_fields: Option<&'a Value>,
+    managed_fields: Option<Value>,
 }
 
 impl<'a> Metadata<'a> {
-    fn new(entry: &'a Entry, version: u64) -> Self {
+    fn new(entry: &'a Entry, told: Told, version: u64) -> Self {
         let object = match &entry.body {
             Body::Object(object) => Some(object),
             Body::Data(_) | Body::Event(_) | Body::Namespace => None,
         };
         let deleted = object.and_then(|it| it.deleted);
-        let told = entry.told();
         Self {
             name: &entry.key.name,
             namespace: &entry.key.namespace,
@@ -125,8 +133,8 @@ impl<'a> Metadata<'a> {
             deletion_grace_period_seconds: deleted.map(|_| 0),
             finalizers: deleted.map(|_| [FINALIZER]),
             labels: entry.labels().filter(|labels| !labels.is_empty()),
-            annotations: told.map(|it| &it.annotations).filter(|it| !it.is_empty()),
-            managed_fields: told.and_then(|it| it.managed.as_ref()),
+            annotations: Some(told.annotations).filter(|it| !it.is_empty()),
+            managed_fields: told.managed,
         }
     }
 }

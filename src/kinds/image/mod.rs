@@ -256,6 +256,7 @@ impl Kind for Image {
         read: None,
     };
     const MARKER: MarkerPlace = MarkerPlace::Property;
+    const ANSWERS_WHOLE: bool = true;
     const SINGLE: Option<&'static str> = Some("we choose its id");
     const FIELDS: &'static [Field<Action>] = &[
         Field::new("name", Change::Update),

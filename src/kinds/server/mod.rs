@@ -266,7 +266,9 @@ impl Kind for Server {
         Field::new("schedulerHints", Change::Birth),
         Field::new("userData", Change::Birth),
     ];
+    const ANSWERS_EARLY: bool = true;
     const ATTACHED: &'static [&'static str] = &["Port", "Volume"];
+    const REVEALED_BY: &'static [&'static str] = &["Port"];
     const TOLD_BY: &'static [(&'static str, &'static str)] =
         &[("ports", "Port"), ("volumes", "Volume")];
     const LATER: &'static [&'static str] = &["volumes"];

@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         .map(|kind| (kind.name(), kind.shape()))
         .collect();
     let (manifests, problems) = parse("file.yaml", text, Kinds(&shapes));
-    let draft = Draft::new(manifests, problems);
+    let draft = Draft::new(manifests, problems, None);
     let files = draft.files();
     let answers = files.iter().map(|need| {
         Ok(match need.reading {
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
             Reading::Text(_) => FileAnswer::Text("text".into()),
         })
     });
-    let desired = draft.finish(answers.collect(), None, &Scope::new("cloud"));
+    let desired = draft.finish(answers.collect(), &Scope::new("cloud"));
     for problem in &desired.problems {
         let shown = problem.to_string();
         assert!(
