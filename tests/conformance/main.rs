@@ -18,6 +18,7 @@
 
 mod cloud;
 mod coverage;
+mod echo;
 mod pattern;
 mod run;
 mod story;
@@ -150,4 +151,18 @@ fn conclude(report: &Report) {
         report.summary()
     );
     eprintln!("{}", report.summary());
+    if chosen().is_empty() {
+        for kind in KINDS.iter().filter(|kind| kind.answers_whole()) {
+            let times = report.echoes.get(kind.name()).copied().unwrap_or_default();
+            assert!(
+                times > 0,
+                "no answer about a {} was compared with a list",
+                kind.name()
+            );
+        }
+    }
+    let echoes: Vec<String> = (report.echoes.iter())
+        .map(|(kind, times)| format!("{times} {kind}"))
+        .collect();
+    eprintln!("answers that say what the list says: {}", echoes.join(", "));
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::cloud::{Answer, Cloud, Request};
+use super::echo::echo;
 use super::pattern::{self, Look, Names};
 use super::story::{self, Step, Story, Undo};
 
@@ -28,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) counts: Vec<(&'static str, usize, usize)>,
     /// Each failed step in full.
     pub(crate) failures: Vec<String>,
+    /// How many answers were compared with the list after them, by kind.
+    pub(crate) echoes: BTreeMap<&'static str, usize>,
     /// What could not be taken back.
     pub(crate) left: Vec<String>,
 }
@@ -124,7 +127,11 @@ impl Teller<'_> {
         // It may have been made even if it was not to be.
         let undone = self.keep_undo(story, step);
         if problems.is_empty() {
-            return undone.map_err(at);
+            undone.map_err(at)?;
+            return self
+                .listen(story, step, &request, &answer)
+                .await
+                .map_err(at);
         }
         let problems = problems.join("\n    ");
         let Answer { status, body, .. } = answer;
@@ -132,6 +139,25 @@ impl Teller<'_> {
             "{shown}\n  expected {}\n  got {status} {body}\n    {problems}",
             step.status
         )))
+    }
+
+    /// Does the list say what the answer said?
+    async fn listen(
+        &mut self,
+        story: &Story,
+        step: &Step,
+        request: &Request,
+        answer: &Answer,
+    ) -> Result<(), String> {
+        let (_, service, path) = step.parts();
+        let other = service.and_then(|name| self.stories.iter().find(|it| it.name == name));
+        let Some(echo) = echo(request, path, answer) else {
+            return Ok(());
+        };
+        let base = pattern::fill_text(&other.unwrap_or(story).base, &self.names)?;
+        let list = self.cloud.send(&echo.list(request, &base)).await?;
+        *self.report.echoes.entry(echo.kind.name()).or_default() += 1;
+        echo.difference(&list).map_or(Ok(()), Err)
     }
 
     fn request(&self, story: &Story, step: &Step) -> Result<Request, String> {
