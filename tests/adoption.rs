@@ -283,7 +283,7 @@ fn what_is_suspended_is_looked_at_until_that_line_is_removed() {
     assert_eq!(sim.writes().len(), 0);
     let object = sim.engine.snapshot().objects[&Key::new("Network", "default", "net")].clone();
     assert_eq!(object.status.id.as_deref(), Some(id.as_str()));
-    assert_eq!(object.status.resource["name"], "n");
+    assert_eq!(object.status.resource.value()["name"], "n");
     let spec = json!({"adopt": {"id": id}, "resource": {"name": "m"}});
     converge(&mut sim, &[network("net", &spec)]);
     assert_eq!(verbs(&sim), ["adopt", "update"]);

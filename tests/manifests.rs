@@ -151,7 +151,7 @@ spec:
     };
     assert_eq!(
         import.filter,
-        Some(serde_json::json!({"name": "public", "external": true}))
+        Some(serde_json::json!({"name": "public", "external": true}).into())
     );
     assert_eq!(manifest.base, "/spec/import/filter");
 
@@ -164,7 +164,7 @@ spec: {type: Subnet, routerRef: blog, subnetRef: blog, resyncPeriod: 0}
         panic!("no resource")
     };
     assert_eq!(
-        *value,
+        value.value(),
         serde_json::json!({"type": "Subnet", "routerRef": "blog", "subnetRef": "blog"})
     );
     assert_eq!(

@@ -10,6 +10,7 @@ use http::Method as HttpMethod;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::Url;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::discovery::{Endpoint, Endpoints, Look, negotiate};
 use super::fault;
@@ -50,13 +51,30 @@ impl Connection {
     ) -> Result<Reply, CallError> {
         let outcome = match &call.body {
             Body::Upload(upload) => self.upload(call, upload, progress).await,
-            _ => self.send_small(call, cap).await,
+            _ => self
+                .send_small(call, cap)
+                .await
+                .and_then(|answer| reply(call, &answer)),
         };
         outcome.map_err(|error| self.scrub(error))
     }
 
+    /// The fields of what a read answers, as their texts; none if the answer is something else.
+    pub(super) async fn fields(
+        &self,
+        call: &Call,
+        cap: usize,
+    ) -> Result<BTreeMap<String, Box<RawValue>>, CallError> {
+        let answer = self.send_small(call, cap).await;
+        let fields = answer.and_then(|answer| match serde_json::from_slice(&answer.body) {
+            Ok(fields) => Ok(fields),
+            Err(_) => reply(call, &answer).map(|_| BTreeMap::new()),
+        });
+        fields.map_err(|error| self.scrub(error))
+    }
+
     /// Sends a call whose body is at hand, so that it can go again with a new token.
-    async fn send_small(&self, call: &Call, cap: usize) -> Result<Reply, CallError> {
+    async fn send_small(&self, call: &Call, cap: usize) -> Result<Answer, CallError> {
         let ready = self.ready(call, Need::Usable).await?;
         let answer = self.once(call, &ready, cap).await?;
         if answer.status != 401 {
@@ -68,13 +86,13 @@ impl Connection {
             if answer.status != 401 {
                 ready.session.prove();
             }
-            return self.read(call, &answer);
+            return accepted(call, answer);
         }
         if answer.status == 406 && call.microversion.is_some() {
             // The cloud was changed since its versions were asked for.
             self.endpoints.forget(call.service);
         }
-        self.read(call, &answer)
+        accepted(call, answer)
     }
 
     async fn once(&self, call: &Call, ready: &Ready, cap: usize) -> Result<Answer, CallError> {
@@ -187,33 +205,6 @@ impl Connection {
             })
     }
 
-    fn read(&self, call: &Call, answer: &Answer) -> Result<Reply, CallError> {
-        let request_id = fault::request_id(answer);
-        if !(200..=299).contains(&answer.status) {
-            return Err(fault::refused(call.service, &what(call), answer));
-        }
-        let body = if answer.body.iter().all(u8::is_ascii_whitespace) {
-            Value::Null
-        } else {
-            serde_json::from_slice(&answer.body).map_err(|error| CallError::Unknown {
-                message: format!(
-                    "{} answered {} with {} and a body that is no JSON: {error}",
-                    call.service,
-                    what(call),
-                    answer.status
-                ),
-                status: Some(answer.status),
-                request_id: request_id.clone(),
-                retry_after: None,
-            })?
-        };
-        Ok(Reply {
-            status: answer.status,
-            body,
-            request_id,
-        })
-    }
-
     async fn upload(
         &self,
         call: &Call,
@@ -250,7 +241,9 @@ impl Connection {
             error = watch.broken() => Err(error),
             outcome = self.wire.ask(ask) => match (watch.taken(), outcome) {
                 (Some(error), _) => Err(error),
-                (None, Ok(answer)) => self.read(call, &answer),
+                (None, Ok(answer)) => {
+                    accepted(call, answer).and_then(|answer| reply(call, &answer))
+                }
                 (None, Err(failure)) => {
                     Err(fault::failed(call.service, &what(call), &place, failure))
                 }
@@ -307,6 +300,38 @@ impl Connection {
         );
         fault::scrub(error, &secrets)
     }
+}
+
+/// The answer, unless it refuses.
+fn accepted(call: &Call, answer: Answer) -> Result<Answer, CallError> {
+    if (200..=299).contains(&answer.status) {
+        return Ok(answer);
+    }
+    Err(fault::refused(call.service, &what(call), &answer))
+}
+
+fn reply(call: &Call, answer: &Answer) -> Result<Reply, CallError> {
+    let request_id = fault::request_id(answer);
+    let body = if answer.body.iter().all(u8::is_ascii_whitespace) {
+        Value::Null
+    } else {
+        serde_json::from_slice(&answer.body).map_err(|error| CallError::Unknown {
+            message: format!(
+                "{} answered {} with {} and a body that is no JSON: {error}",
+                call.service,
+                what(call),
+                answer.status
+            ),
+            status: Some(answer.status),
+            request_id: request_id.clone(),
+            retry_after: None,
+        })?
+    };
+    Ok(Reply {
+        status: answer.status,
+        body,
+        request_id,
+    })
 }
 
 /// The call in messages: its route, not its ids or its query.

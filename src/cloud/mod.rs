@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::connection::Connection;
 use self::discovery::Offer;
@@ -170,7 +171,9 @@ impl Cloud {
     ///
     /// Any page that cannot be had is an error: a part of a list is never returned.
     pub async fn list(&self, list: &List) -> Result<Vec<Value>, CallError> {
-        self.list_as(list, |item| item).await
+        let items = self.list_as(list, |item| serde_json::from_str(item.get()));
+        // It was found to be JSON when its page was read.
+        Ok(items.await?.into_iter().flatten().collect())
     }
 
     /// The same, with something else for each item: what is not needed of a page is let go with it.
@@ -181,7 +184,7 @@ impl Cloud {
     pub async fn list_as<T>(
         &self,
         list: &List,
-        read: impl Fn(Value) -> T,
+        read: impl Fn(&RawValue) -> T,
     ) -> Result<Vec<T>, CallError> {
         let connection = self.connection().await;
         let mut items = Vec::new();

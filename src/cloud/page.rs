@@ -3,10 +3,13 @@
 //! Services say where the next page is in several ways, and some of their links point at hosts that
 //! only they can reach: only a link's query is used.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use reqwest::Url;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::connection::Connection;
 use crate::kinds::call::{Call, CallError, List, Method, Service};
@@ -29,7 +32,7 @@ type Query = Vec<(String, String)>;
 pub(super) async fn all<T>(
     connection: &Connection,
     list: &List,
-    read: &impl Fn(Value) -> T,
+    read: &impl Fn(&RawValue) -> T,
 ) -> Result<Vec<T>, CallError> {
     let mut restarts = 0;
     loop {
@@ -56,7 +59,7 @@ enum Broken {
 async fn walk<T>(
     connection: &Connection,
     list: &List,
-    read: &impl Fn(Value) -> T,
+    read: &impl Fn(&RawValue) -> T,
 ) -> Result<Vec<T>, Broken> {
     let limit = limit(list);
     let mut query = list.query.clone();
@@ -71,26 +74,26 @@ async fn walk<T>(
                 "its pages go round in a circle",
             )));
         }
-        let mut body =
-            get(connection, list, &query)
-                .await
-                .map_err(|error| match error.status() {
-                    Some(400 | 404) if page > 0 => Broken::MarkerGone(error),
-                    _ => Broken::Other(error),
-                })?;
+        let body = get(connection, list, &query)
+            .await
+            .map_err(|error| match error.status() {
+                Some(400 | 404) if page > 0 => Broken::MarkerGone(error),
+                _ => Broken::Other(error),
+            })?;
         let next = next_link(list, &body);
         // Keystone cuts a list at its `list_limit`, and says no more than that it did.
-        if next.is_none() && body["truncated"] == true {
+        if next.is_none() && field(&body, "truncated") == true {
             let why = "the service cut it short (its list_limit)";
             return Err(Broken::Other(incomplete(list, why)));
         }
-        let Value::Array(found) = body[list.items].take() else {
+        let found = body.get(list.items).map(|text| text.get());
+        let Some(Ok(found)) = found.map(serde_json::from_str::<Vec<&RawValue>>) else {
             let why = format!("its answer has no `{}`", list.items);
             return Err(Broken::Other(incomplete(list, &why)));
         };
         let count = found.len();
-        let last = found.last().and_then(marker).map(str::to_owned);
-        let new = items.add(found, read);
+        let last = found.last().and_then(|item| marker(item));
+        let new = items.add(&found, read);
         query = match (next, limit, last) {
             (Some(link), _, _) => follow(&query, &link),
             // No link although the page is exactly full: ask on with the last one as the marker.
@@ -119,13 +122,20 @@ async fn walk<T>(
     )))
 }
 
-async fn get(connection: &Connection, list: &List, query: &Query) -> Result<Value, CallError> {
+/// The fields of a page as their texts: of a long list, one item after the other becomes what it
+/// means, and there is never a tree of them all.
+type Page = BTreeMap<String, Box<RawValue>>;
+
+async fn get(connection: &Connection, list: &List, query: &Query) -> Result<Page, CallError> {
     let mut call = Call::new(list.service, Method::Get, list.path, list.path).at(list.microversion);
     call.query.clone_from(query);
-    connection
-        .send(&call, PAGE_CAP, None)
-        .await
-        .map(|reply| reply.body)
+    connection.fields(&call, PAGE_CAP).await
+}
+
+/// The value of a field, `null` if there is none.
+fn field(page: &Page, name: &str) -> Value {
+    let value = page.get(name).map(|text| serde_json::from_str(text.get()));
+    value.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Keystone has no pages, and refuses or ignores what it does not know.
@@ -159,34 +169,42 @@ struct Items<T>(Vec<T>, HashMap<String, usize>);
 
 impl<T> Items<T> {
     /// Adds a page, and says how many of its items were new.
-    fn add(&mut self, page: Vec<Value>, read: &impl Fn(Value) -> T) -> usize {
-        let mut new = 0;
+    fn add(&mut self, page: &[&RawValue], read: &impl Fn(&RawValue) -> T) -> usize {
+        let before = self.0.len();
         for item in page {
-            let known = marker(&item).and_then(|id| self.1.get(id).copied());
-            match known {
-                Some(at) => self.0[at] = read(item),
-                None => {
-                    if let Some(id) = marker(&item) {
-                        let _ = self.1.insert(id.to_owned(), self.0.len());
-                    }
-                    self.0.push(read(item));
-                    new += 1;
-                }
+            let place = marker(item).map(|id| *self.1.entry(id).or_insert(self.0.len()));
+            match place.and_then(|at| self.0.get_mut(at)) {
+                Some(known) => *known = read(item),
+                None => self.0.push(read(item)),
             }
         }
-        new
+        self.0.len() - before
     }
 }
 
 /// What names an item in a list: its id, or a keypair's name, which is wrapped.
-fn marker(item: &Value) -> Option<&str> {
-    item["id"]
-        .as_str()
-        .or_else(|| item["keypair"]["name"].as_str())
+fn marker(item: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        keypair: Option<Wrapped<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        name: Option<Cow<'a, str>>,
+    }
+    let named: Named<'_> = serde_json::from_str(item.get()).ok()?;
+    named
+        .id
+        .or_else(|| named.keypair?.name)
+        .map(Cow::into_owned)
 }
 
 /// Glance's `next`, Keystone's `links.next`, and `{items}_links` with `rel: next` of the others.
-fn next_link(list: &List, body: &Value) -> Option<String> {
+fn next_link(list: &List, page: &Page) -> Option<String> {
     let of_list = |links: &Value| {
         let next = links
             .as_array()?
@@ -194,13 +212,13 @@ fn next_link(list: &List, body: &Value) -> Option<String> {
             .find(|link| link["rel"] == "next")?;
         next["href"].as_str().map(str::to_owned)
     };
-    let direct = body["next"]
-        .as_str()
-        .or_else(|| body["links"]["next"].as_str());
+    let links = field(page, "links");
+    let direct = field(page, "next");
+    let direct = direct.as_str().or_else(|| links["next"].as_str());
     direct
         .map(str::to_owned)
-        .or_else(|| of_list(&body[format!("{}_links", list.items).as_str()]))
-        .or_else(|| of_list(&body["links"]))
+        .or_else(|| of_list(&field(page, &format!("{}_links", list.items))))
+        .or_else(|| of_list(&links))
         .filter(|link| !link.is_empty())
 }
 

@@ -137,7 +137,7 @@ impl Look for OneCloud {
         list: &'a List,
     ) -> BoxFuture<'a, Result<Looked, CallError>> {
         async move {
-            let items = (self.cloud).list_as(list, |item| looked::read(kind, item));
+            let items = (self.cloud).list_as(list, |item| looked::read(kind, item.get()));
             let items = items.await;
             self.note_token();
             Ok(items?.into_iter().collect())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::kinds::health::Health;
-use crate::manifest::Key;
+use crate::manifest::{Compact, Key};
 
 use super::Engine;
 use super::assess::Assessment;
@@ -48,11 +48,10 @@ impl Engine {
             left: &assessment.drift.left,
             state,
             id: if keeps { work.status.id.clone() } else { id },
-            // Often it says the same in another condition, and what was said before is remembered.
-            resource: if keeps || *work.status.resource == assessment.resource {
-                Arc::clone(&work.status.resource)
+            resource: if keeps {
+                work.status.resource.clone()
             } else {
-                Arc::new(assessment.resource.clone())
+                Compact::from(&assessment.resource)
             },
         };
         let status = work.status.next(facts, now);

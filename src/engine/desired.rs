@@ -123,7 +123,7 @@ impl Object {
 
     fn sets(&self, field: &str) -> bool {
         let spec = self.accepted.spec.as_ref();
-        spec.is_some_and(|spec| !spec[field].is_null())
+        spec.is_some_and(|spec| !spec.value()[field].is_null())
     }
 
     /// Does it say the same as another one?
@@ -268,7 +268,9 @@ impl<'p> Draft<'p> {
         for half in self.objects.values_mut() {
             let manifest = &half.manifest;
             let spec = half.accepted.spec.as_ref();
-            if let Some(child) = spec.and_then(|spec| half.kind.child(spec, &manifest.key.name)) {
+            if let Some(child) =
+                spec.and_then(|spec| half.kind.child(&spec.value(), &manifest.key.name))
+            {
                 let field = format!("{}{}", manifest.base, child.field);
                 let child = manifest.child(child.kind, &child.name, child.spec);
                 half.child = Some(child.key.clone());
@@ -413,7 +415,7 @@ impl<'p> Draft<'p> {
                 .accepted
                 .spec
                 .as_ref()
-                .and_then(|spec| half.kind.resource_name(spec));
+                .and_then(|spec| half.kind.resource_name(&spec.value()));
             let object = Object {
                 name: named.unwrap_or_else(|| key.name.to_string()),
                 refers_to: refers_to(&key, &half.accepted),

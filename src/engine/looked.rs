@@ -35,28 +35,30 @@ pub struct Item {
     others: Vec<(&'static str, Result<Found, String>)>,
 }
 
-/// Reads one item of a kind's list.
-pub fn read(kind: &str, item: Value) -> Item {
-    let others = among(kind).iter().filter(|among| among.has(&item));
-    let others = others.map(|among| (among.kind.name(), understood(among.kind.name(), &item)));
+/// Reads one item of a kind's list, a JSON text.
+pub fn read(kind: &str, item: &str) -> Item {
+    let others = among(kind).iter().filter(|among| among.has(item));
+    let others = others.map(|among| (among.kind.name(), understood(among.kind.name(), item)));
     Item {
         others: others.collect(),
-        own: understood(kind, &item),
+        own: understood(kind, item),
     }
 }
 
-fn understood(kind: &str, item: &Value) -> Result<Found, String> {
+fn understood(kind: &str, item: &str) -> Result<Found, String> {
     let known = kinds::find(kind).ok_or_else(|| format!("{kind} is no kind"))?;
-    let id = || item["id"].as_str().unwrap_or("an item");
-    let found = known.look(item.clone());
-    found.map_err(|why| format!("{}: {why}", id()))
+    known.look_at(item).map_err(|why| {
+        let item: Value = serde_json::from_str(item).unwrap_or_default();
+        format!("{}: {why}", item["id"].as_str().unwrap_or("an item"))
+    })
 }
 
 impl Looked {
     /// The whole list of these items.
     #[must_use]
     pub fn of(kind: &str, items: impl IntoIterator<Item = Value>) -> Self {
-        items.into_iter().map(|item| read(kind, item)).collect()
+        let items = items.into_iter().map(|item| item.to_string());
+        items.map(|item| read(kind, &item)).collect()
     }
 
     fn add(&mut self, item: Result<Found, String>) {

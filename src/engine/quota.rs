@@ -150,7 +150,9 @@ impl Engine {
                 continue;
             };
             let unseen = Nearby(&|_, _| None);
-            let demands = object.kind.demand(&Intent::Create, spec, None, &unseen);
+            let demands = object
+                .kind
+                .demand(&Intent::Create, &spec.value(), None, &unseen);
             wanted.extend(demands.iter().map(|it| (object.scope.clone(), it.service)));
         }
         self.quotas.told.retain(|of, _| wanted.contains(of));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::kinds;
 use crate::kinds::erased::AnyKind;
 use crate::kinds::need::{Declared, DeclaredWhat, Inputs, Material, Reading};
-use crate::manifest::{Key, Ref, ValueSource, lookup};
+use crate::manifest::{Compact, Key, Ref, ValueSource, lookup};
 
 use super::desired::Object;
 use super::plan::Unmet;
@@ -91,8 +91,8 @@ impl Engine {
             .accepted
             .filter
             .as_ref()
-            .map(|filter| object.kind.resolve_filter(filter, &id_of));
-        let Some(mut spec) = object.accepted.spec.clone() else {
+            .map(|filter| object.kind.resolve_filter(&filter.value(), &id_of));
+        let Some(mut spec) = object.accepted.spec.as_ref().map(Compact::value) else {
             return Resolved {
                 spec: None,
                 filter,

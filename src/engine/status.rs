@@ -1,11 +1,12 @@
 //! What a person is told of one object: conditions with ORC's meaning, and the last transitions.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::manifest::Compact;
 
 use super::plan::Plan;
 
@@ -68,8 +69,8 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What the cloud says of it.
-    #[serde(skip_serializing_if = "says_nothing")]
-    pub resource: Arc<Value>,
+    #[serde(skip_serializing_if = "Compact::is_null")]
+    pub resource: Compact,
     /// The last transitions, the newest last.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub history: VecDeque<Transition>,
@@ -93,11 +94,7 @@ pub struct Facts<'a> {
     /// Its id.
     pub id: Option<String>,
     /// What the cloud says of it.
-    pub resource: Arc<Value>,
-}
-
-fn says_nothing(resource: &Arc<Value>) -> bool {
-    resource.is_null()
+    pub resource: Compact,
 }
 
 impl Status {

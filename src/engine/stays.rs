@@ -55,7 +55,7 @@ fn changes(before: &Object, after: &Object) -> Vec<Problem> {
         .filter(|row| row.class == Class::Birth)
         .map(|row| row.name)
         .collect();
-    orc::changed(after.kind.name(), &birth, old, new)
+    orc::changed(after.kind.name(), &birth, &old.value(), &new.value())
         .into_iter()
         .map(|fault| {
             let pointer = format!("{}{}", after.manifest.base, fault.pointer);

@@ -22,7 +22,12 @@ impl Among {
     /// Would its own list have shown this item? A field that is asked for with several values has one
     /// of them.
     #[must_use]
-    pub fn has(&self, item: &Value) -> bool {
+    pub fn has(&self, item: &str) -> bool {
+        // Nearly all of them can be told without being read.
+        if !self.query.iter().any(|(_, value)| item.contains(value)) {
+            return false;
+        }
+        let item: Value = serde_json::from_str(item).unwrap_or_default();
         self.query.iter().all(|(field, _)| {
             let mut values = self.query.iter().filter(|(it, _)| it == field);
             values.any(|(_, value)| item[field] == value.as_str())
@@ -79,8 +84,8 @@ mod tests {
         let [interfaces] = among("Port") else {
             panic!("one kind");
         };
-        let has = |owner: &str| interfaces.has(&json!({"device_owner": owner}));
+        let has = |owner: &str| interfaces.has(&json!({"device_owner": owner}).to_string());
         assert!(has("network:router_interface") && has("network:ha_router_replicated_interface"));
-        assert!(!has("network:dhcp") && !has("") && !interfaces.has(&json!({})));
+        assert!(!has("network:dhcp") && !has("") && !interfaces.has("{}"));
     }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::manifest::typed::native_fields;
-use crate::manifest::{self, Adopt, Content, Group, Manifest, Problem, Ref, Shape};
+use crate::manifest::{self, Adopt, Compact, Content, Group, Manifest, Problem, Ref, Shape};
 
 use super::advice::{advised, complained};
 use super::call::{Call, List, Reply, Service};
 use super::field::{Change, Class, Row};
+use super::found;
 pub use super::found::Found;
 pub use super::intent::Intent;
 pub use super::laws::unclassified;
@@ -27,9 +28,9 @@ use super::{Attached, Birth, Child, Element, Kind, MarkerPlace, Refusal};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// The spec of a managed resource, or of its natural key; `None` for an import.
-    pub spec: Option<Value>,
+    pub spec: Option<Compact>,
     /// The filter of an import.
-    pub filter: Option<Value>,
+    pub filter: Option<Compact>,
     /// Everything that the spec or the filter needs from outside.
     pub needs: Vec<Declared>,
 }
@@ -100,7 +101,14 @@ pub trait AnyKind: Sync {
     ///
     /// # Errors
     /// Why the item is not understood.
-    fn look(&self, item: Value) -> Result<Found, String>;
+    fn look(&self, item: Value) -> Result<Found, String> {
+        self.look_at(&item.to_string())
+    }
+    /// The same of its JSON text.
+    ///
+    /// # Errors
+    /// As [`AnyKind::look`].
+    fn look_at(&self, item: &str) -> Result<Found, String>;
     /// See [`Kind::item`].
     fn item(&self, id: &str, reply: &Reply) -> Value;
     /// See [`Kind::after`].
@@ -383,7 +391,7 @@ impl<K: Kind> AnyKind for Of<K> {
         let mut problems = Vec::new();
         let pointer_base = match &manifest.content {
             Content::Resource(value) => {
-                let value = &orc::filled(manifest, value);
+                let value = &orc::filled(manifest, &value.value());
                 let asked = |known: &[Problem]| {
                     orc::problems(manifest, Place::Resource, base, value, known)
                 };
@@ -401,11 +409,12 @@ impl<K: Kind> AnyKind for Of<K> {
                 problems.extend(native_fields(manifest, value, K::NATIVE_FIELDS));
                 problems = with(problems, asked);
                 K::needs(&mut spec, &mut |need| needs.push(need.declare()));
-                accepted.spec = Some(json(&spec));
+                accepted.spec = Some(json(&spec).into());
                 base
             }
             Content::Import(import) => {
                 if let Some(value) = &import.filter {
+                    let value = &value.value();
                     let base = "/spec/import/filter";
                     let asked = |known: &[Problem]| {
                         orc::problems(manifest, Place::Filter, base, value, known)
@@ -415,7 +424,7 @@ impl<K: Kind> AnyKind for Of<K> {
                     problems.extend(native_fields(manifest, value, K::NATIVE_FILTERS));
                     problems = with(problems, asked);
                     K::filter_needs(&mut filter, &mut |need| needs.push(need.declare()));
-                    accepted.filter = Some(json(&filter));
+                    accepted.filter = Some(json(&filter).into());
                 }
                 "/spec/import/filter"
             }
@@ -436,12 +445,10 @@ impl<K: Kind> AnyKind for Of<K> {
         }
     }
 
-    fn look(&self, item: Value) -> Result<Found, String> {
+    fn look_at(&self, item: &str) -> Result<Found, String> {
         let mut digest = DefaultHasher::new();
         item.hash(&mut digest);
-        let object: K::Object =
-            serde_path_to_error::deserialize(K::unwrap(item)).map_err(|error| error.to_string())?;
-        Self::found(object, digest.finish())
+        Self::found(found::read::<K>(item)?, digest.finish())
     }
 
     fn after(&self, intent: &Intent, found: &Found, reply: &Reply) -> Option<Found> {

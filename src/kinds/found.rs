@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
+use super::Kind;
 use super::health::Health;
 use super::marker::Marker;
 
@@ -35,6 +37,16 @@ pub struct Found {
     pub digest: u64,
     /// The object itself, as its kind reads it.
     pub object: Arc<dyn Any + Send + Sync>,
+}
+
+/// An item of a list, or the answer to a read, as its kind reads it.
+pub(super) fn read<K: Kind>(item: &str) -> Result<K::Object, String> {
+    let item = K::unwrap(item);
+    serde_json::from_str(&item).or_else(|_| {
+        // As a tree, for the path of what is wrong.
+        let item: Value = serde_json::from_str(&item).map_err(|error| error.to_string())?;
+        serde_path_to_error::deserialize(item).map_err(|error| error.to_string())
+    })
 }
 
 impl std::fmt::Debug for Found {

@@ -3,10 +3,13 @@
 //! A keypair belongs to a user, not to a project, and carries nothing but its key: its name is its
 //! identity. API: <https://docs.openstack.org/api-ref/compute/#keypairs-keypairs>.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, json};
 
 use super::call::{Call, Method, Microversion, Reply, Service};
 use super::field::{Change, Field};
@@ -258,10 +261,14 @@ impl Kind for KeyPair {
     }
 
     /// Lists wrap each item in an envelope of its own.
-    fn unwrap(mut item: Value) -> Value {
-        match item.get_mut("keypair") {
-            Some(keypair) => keypair.take(),
-            None => item,
+    fn unwrap(item: &str) -> Cow<'_, str> {
+        #[derive(Deserialize)]
+        struct Wrapped {
+            keypair: Option<Box<RawValue>>,
+        }
+        match serde_json::from_str(item) {
+            Ok(Wrapped { keypair: Some(it) }) => Cow::Owned(it.get().to_owned()),
+            _ => Cow::Borrowed(item),
         }
     }
 }
@@ -302,7 +309,7 @@ mod tests {
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@here";
 
-    fn spec(value: Value) -> Spec {
+    fn spec(value: serde_json::Value) -> Spec {
         serde_json::from_value(value).unwrap()
     }
 
@@ -331,7 +338,7 @@ mod tests {
             panic!("no JSON")
         };
         assert_eq!(body["keypair"]["public_key"], KEY, "the comment goes along");
-        let object: Object = serde_json::from_value(KeyPair::unwrap(body)).unwrap();
+        let object: Object = serde_json::from_str(&KeyPair::unwrap(&body.to_string())).unwrap();
         assert_eq!(KeyPair::project(&object, &Attached::default()), wanted);
         let mut other =
             spec(json!({"name": "k", "type": "ssh", "publicKey": format!("{KEY}.other")}));

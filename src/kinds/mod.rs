@@ -51,6 +51,7 @@ pub mod volume;
 pub mod volume_snapshot;
 pub mod volume_type;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use jiff::Timestamp;
@@ -651,9 +652,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
         }
     }
 
-    /// Takes one item out of what a list holds or a read answers; by default the item itself.
-    fn unwrap(item: Value) -> Value {
-        item
+    /// Takes one item out of what a list holds or a read answers, a JSON text; by default the item itself.
+    fn unwrap(item: &str) -> Cow<'_, str> {
+        Cow::Borrowed(item)
     }
 }
 

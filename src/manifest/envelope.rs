@@ -41,7 +41,7 @@ pub(super) fn resource(
             }
             Some(Contents {
                 policy,
-                content: Content::Resource(rest),
+                content: Content::Resource(rest.into()),
                 base: "/spec",
             })
         }
@@ -180,7 +180,7 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
     let (content, base) = match (resource, import) {
         (Some(field), _) => {
             report.fields(&field)?;
-            (Content::Resource(field.value.clone()), "/spec/resource")
+            (Content::Resource(field.value.into()), "/spec/resource")
         }
         (None, Some(field)) => (
             Content::Import(read_import(&field, report)?),
@@ -190,12 +190,14 @@ fn enveloped(group: Group, mut spec: Fields<'_>, report: &mut Report<'_>) -> Opt
     };
     if group == Group::Orc && report.problems.len() == before {
         match &content {
-            Content::Resource(value) => refuse_native_references(value, base, report),
+            Content::Resource(value) => {
+                refuse_native_references(&value.value(), base, report);
+            }
             Content::Import(Import {
                 filter: Some(value),
                 ..
             }) => {
-                refuse_native_references(value, base, report);
+                refuse_native_references(&value.value(), base, report);
             }
             _ => {}
         }
@@ -245,7 +247,7 @@ fn read_import(field: &Field<'_>, report: &mut Report<'_>) -> Option<Import> {
             }
             Some(Import {
                 id: None,
-                filter: Some(filter.value.clone()),
+                filter: Some(filter.value.into()),
             })
         }
         (Some(_), Some(_)) => {

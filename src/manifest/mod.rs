@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+mod compact;
 mod documents;
 mod duration;
 mod envelope;
@@ -30,6 +31,7 @@ pub mod typed;
 pub mod write;
 mod yaml;
 
+pub use compact::Compact;
 pub use duration::{duration_text, parse_duration};
 pub use key::{BadKey, DEFAULT_NAMESPACE, INCARNATIONS, Key};
 pub use names::{mend as mend_name, name_fault, namespace_fault};
@@ -92,7 +94,7 @@ pub struct Manifest {
     /// What it is about.
     pub content: Content,
     /// `spec` as it is written; of a Secret or a ConfigMap what it says beside its entries.
-    pub spec: Arc<Value>,
+    pub spec: Compact,
     /// Where each of its fields stands.
     pub places: Arc<Places>,
     /// The pointer that `content` is found at: `/spec/resource`, `/spec/import/filter`, `/spec`.
@@ -116,8 +118,8 @@ impl Manifest {
         };
         Self {
             key: self.key.sibling(kind, name),
-            spec: Arc::new(spec.clone()),
-            content: Content::Resource(spec),
+            spec: Compact::from(&spec),
+            content: Content::Resource(Compact::from(spec)),
             base: "/spec",
             policy,
             ..self.clone()
@@ -181,7 +183,7 @@ impl Manifest {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A resource to create and keep: `spec.resource`, not yet understood.
-    Resource(Value),
+    Resource(Compact),
     /// A resource that exists already.
     Import(Import),
     /// A Secret or a ConfigMap.
@@ -194,7 +196,7 @@ pub struct Import {
     /// `spec.import.id`.
     pub id: Option<String>,
     /// `spec.import.filter`, not yet understood; has at least one field.
-    pub filter: Option<Value>,
+    pub filter: Option<Compact>,
 }
 
 /// The decoded entries of a Secret or a ConfigMap.

@@ -11,7 +11,7 @@ use super::parse::{Kinds, Shape};
 use super::place::Places;
 use super::problem::{Code, Problem, Severity};
 use super::suggest::{one_of, quote};
-use super::{DEFAULT_NAMESPACE, Group, Key, Manifest, did_you_mean, envelope};
+use super::{Compact, DEFAULT_NAMESPACE, Group, Key, Manifest, did_you_mean, envelope};
 
 const PROTECT: &str = "stackward.dev/protect";
 /// The annotation in which the API remembers who has set which field; it says nothing to the engine.
@@ -199,10 +199,10 @@ fn object(value: &Value, kinds: Kinds<'_>, report: &mut Report<'_>) -> Option<Ma
         annotations: metadata.annotations,
         policy,
         content: contents.content,
-        spec: Arc::new(match shape {
-            Some(_) => value.get("spec").cloned().unwrap_or_default(),
-            None => beside_entries(value),
-        }),
+        spec: match shape {
+            Some(_) => value.get("spec").map(Compact::from).unwrap_or_default(),
+            None => Compact::from(beside_entries(value)),
+        },
         places: Arc::clone(report.places),
         base: match shape {
             Some(Shape::Enveloped) => contents.base,

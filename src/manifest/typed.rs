@@ -335,7 +335,7 @@ mod tests {
         let Content::Resource(value) = &manifests[0].content else {
             panic!("no resource")
         };
-        match typed_all::<Spec>(&manifests[0], manifests[0].base, value) {
+        match typed_all::<Spec>(&manifests[0], manifests[0].base, &value.value()) {
             Ok(_) => Vec::new(),
             Err(problems) => problems.iter().map(Problem::to_string).collect(),
         }
@@ -415,7 +415,7 @@ mod tests {
             panic!("no resource")
         };
         let fields = ["/networks", "/ports/*/fixed", "/userData/template"];
-        let problems = native_fields(&manifests[0], value, &fields);
+        let problems = native_fields(&manifests[0], &value.value(), &fields);
         let places: Vec<String> = problems
             .iter()
             .filter_map(|p| p.origin.as_ref().map(ToString::to_string))

@@ -132,7 +132,7 @@ fn a_filter_for_external_networks_finds_those_alone() {
         &[import("Network", "n", &json!({"external": true}))],
     );
     let key = Key::new("Network", "default", "n");
-    let resource = sim.engine.snapshot().objects[&key].status.resource.clone();
+    let resource = sim.engine.snapshot().objects[&key].status.resource.value();
     assert_eq!(
         (&resource["name"], &resource["external"]),
         (&json!("public"), &json!(true))

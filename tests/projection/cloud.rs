@@ -321,7 +321,7 @@ impl Cloud {
                     .insert(pointer.clone(), self.assets.path().join(path));
             }
         }
-        let resolved = wanted.kind.resolve(spec, &id_of, &inputs);
+        let resolved = wanted.kind.resolve(&spec.value(), &id_of, &inputs);
         let (mut spec, _) = resolved.map_err(|why| why.message)?;
         // As every manifest says of itself: the object's own name if not set.
         let properties = wanted.kind.schemas().spec["properties"].clone();

@@ -69,7 +69,9 @@ fn needed(key: &Key, object: &Object) -> Option<(Service, Microversion)> {
         material: &Material::default(),
     };
     let spec = object.accepted.spec.as_ref()?;
-    let call = object.kind.request(&Intent::Create, spec, None, &birth);
+    let call = object
+        .kind
+        .request(&Intent::Create, &spec.value(), None, &birth);
     let call = call.ok()?;
     Some((call.service, call.microversion?))
 }

@@ -211,8 +211,8 @@ impl Object {
 
     /// When its resource was made, if the cloud tells.
     pub(super) fn made_at(&self) -> Option<Timestamp> {
-        let text = self.view.status.resource["createdAt"].as_str()?;
-        text.parse().ok()
+        let resource = self.view.status.resource.value();
+        resource["createdAt"].as_str()?.parse().ok()
     }
 }
 

@@ -1,7 +1,6 @@
 //! An entry as a Kubernetes object: metadata, spec, status.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::engine::status::Truth;
-use crate::manifest::Group;
+use crate::manifest::{Compact, Group};
 
 use super::COMPONENT;
 use super::entry::{Body, Entry, Event, Object};
@@ -33,16 +32,10 @@ pub(super) struct Whole<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Rest<'a> {
-    Object {
-        spec: Arc<Value>,
-        status: Status<'a>,
-    },
+    Object { spec: Compact, status: Status<'a> },
     Data(Map<String, Value>),
     Event(Box<Happened<'a>>),
-    Namespace {
-        spec: Finalizers,
-        status: Phase,
-    },
+    Namespace { spec: Finalizers, status: Phase },
 }
 
 impl<'a> Whole<'a> {
@@ -51,7 +44,7 @@ impl<'a> Whole<'a> {
         let mut told = entry.told().unwrap_or_default();
         let rest = match &entry.body {
             Body::Object(object) => Rest::Object {
-                spec: Arc::clone(&told.spec),
+                spec: told.spec.clone(),
                 status: Status::new(object),
             },
             Body::Data(_) => Rest::Data(std::mem::take(&mut told.data)),
@@ -145,8 +138,8 @@ struct Status<'a> {
     conditions: Vec<Condition<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    resource: &'a Value,
+    #[serde(skip_serializing_if = "Compact::is_null")]
+    resource: &'a Compact,
     reason: &'static str,
     cloud: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,14 +2,13 @@
 //! word, and where that word comes back it means the text that it stands for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::kinds;
-use crate::manifest::{Content, Data, Manifest, Shape};
+use crate::manifest::{Compact, Content, Data, Manifest, Shape};
 
 /// What stands for a text that is told to nobody.
 pub(super) const WITHHELD: &str = "(not shown)";
@@ -28,7 +27,7 @@ pub(super) struct Told {
     /// Who has set which field.
     pub(super) managed: Option<Value>,
     /// The spec of an object.
-    pub(super) spec: Arc<Value>,
+    pub(super) spec: Compact,
     /// What a Secret or a ConfigMap has in place of a spec.
     pub(super) data: Map<String, Value>,
 }
@@ -57,18 +56,18 @@ impl Told {
     }
 }
 
-fn spec(manifest: &Manifest) -> Arc<Value> {
+fn spec(manifest: &Manifest) -> Compact {
     if private(&manifest.key.kind).is_empty() {
-        return Arc::clone(&manifest.spec);
+        return manifest.spec.clone();
     }
-    let mut whole = json!({"spec": *manifest.spec});
+    let mut whole = json!({"spec": manifest.spec});
     withhold_all(&manifest.key.kind, &mut whole);
-    Arc::new(whole["spec"].take())
+    whole["spec"].take().into()
 }
 
 fn entries(manifest: &Manifest, data: &Data) -> Map<String, Value> {
-    let mut fields = match &*manifest.spec {
-        Value::Object(fields) => fields.clone(),
+    let mut fields = match manifest.spec.value() {
+        Value::Object(fields) => fields,
         _ => Map::new(),
     };
     let secret = &*manifest.key.kind == "Secret";
@@ -240,7 +239,7 @@ mod tests {
              values: {a: {value: hunter3}, b: {secretKeyRef: {name: s, key: k}}}\n",
         ));
         assert_eq!(
-            *told.spec,
+            told.spec.value(),
             json!({"resource": {"flavorRef": "a", "userData": {"template": WITHHELD, "values": {
                 "a": {"value": WITHHELD}, "b": {"secretKeyRef": {"name": "s", "key": "k"}}}}}})
         );

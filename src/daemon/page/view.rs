@@ -449,7 +449,7 @@ impl ObjectPage {
             conditions: conditions.collect(),
             events: events.collect(),
             drawing: (near.len() > 1 && near.len() <= DRAWN).then(|| drawing(snapshot, &near)),
-            resource: (!resource.is_null()).then(|| format!("{resource:#}")),
+            resource: (!resource.is_null()).then(|| format!("{:#}", resource.value())),
         })
     }
 }

@@ -303,7 +303,7 @@ fn wanted(
             object[name] = value.clone();
         }
     } else {
-        object["spec"] = (*told.spec).clone();
+        object["spec"] = told.spec.value();
     }
     object
 }
